@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+# The verbs of the project; CI runs the same ones.
+#   make demo        set up, make a full-size phantom patient, run the shipped bundle on it
+#   make test        set up everything, run the whole suite
+#   make check       format, lint, types, layers
+#   make benchmark   time and memory beside the alternatives
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+SEED ?= 1
+DEMO := demo
+DEMO_PATIENT := $(DEMO)/phantom-$(SEED)
+WHEEL_VENV := .venv-wheel
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-quick test-wheel check format benchmark clean
+
+help:
+	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
+
+# --- environments: a stamp file says what is installed, so that a verb sets up only once
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml | $(BIN)/python
+	@echo "setting up the demo (about a minute)"
+	$(PIP) install --editable '.[phantom]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	@echo "setting up everything, PyTorch too (some minutes, 6 GB)"
+	$(PIP) install --editable '.[dev]'
+	@touch $@ $(VENV)/.demo
+
+setup: $(VENV)/.dev
+
+# --- what people run
+
+demo: $(VENV)/.demo
+	$(BIN)/aminet-phantom $(DEMO) --patients 1 --seed $(SEED)
+	$(BIN)/aminet-run $(DEMO_PATIENT) --output $(DEMO)/results
+	@$(BIN)/aminet-phantom --truth $(DEMO_PATIENT)
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+test-quick: $(VENV)/.dev
+	$(BIN)/python -m pytest -m 'not slow'
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# the wheel without extras in an empty environment: nothing heavy, and the runtime's tests pass
+test-wheel: $(VENV)/.dev
+	rm -rf dist $(WHEEL_VENV)
+	$(BIN)/python -m build --wheel --outdir dist .
+	$(PYTHON) -m venv $(WHEEL_VENV)
+	$(WHEEL_VENV)/bin/python -m pip --disable-pip-version-check --quiet install dist/*.whl
+	$(WHEEL_VENV)/bin/python tests/architecture/empty_environment.py
+	$(WHEEL_VENV)/bin/python -m pip --disable-pip-version-check --quiet install \
+		pytest hypothesis jsonschema nibabel
+	$(WHEEL_VENV)/bin/python -m pytest tests/runtime
+
+benchmark: $(VENV)/.dev
+	$(BIN)/aminet-benchmark compare --patient $(DEMO_PATIENT)
+
+clean:
+	rm -rf $(VENV) $(WHEEL_VENV) dist build demo

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A small prepared cohort whose clots are bright squares, and so can be learned in seconds."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aminet_runtime.regions import REGION_COUNT, Regions
+from aminet_train.prepared import (
+    CELL_GRID,
+    PATIENTS_FOLDER,
+    PatientTruth,
+    PreparedCohort,
+    write_cohort_file,
+    write_patient_arrays,
+)
+from aminet_train.preprocessing import PreprocessingConfig
+from aminet_train.splits import draw_splits, write_splits
+
+SIZE_PX = (64, 64)
+SLICE_COUNT = 12
+MIRROR = (0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13)
+
+
+@pytest.fixture(scope="session")
+def regions() -> Regions:
+    return Regions(tuple(f"territory {index}" for index in range(REGION_COUNT)), MIRROR)
+
+
+@pytest.fixture(scope="session")
+def preprocessing_config() -> PreprocessingConfig:
+    return PreprocessingConfig.from_preset("cta", size_px=SIZE_PX)
+
+
+@pytest.fixture(scope="session")
+def prepared_cohort(tmp_path_factory, regions, preprocessing_config) -> PreparedCohort:
+    root: Path = tmp_path_factory.mktemp("prepared")
+    write_cohort_file(root, preprocessing_config, regions)
+    names = [f"patient-{number:02d}" for number in range(20)]
+    for number, name in enumerate(names):
+        _write_patient(root / PATIENTS_FOLDER / name, np.random.default_rng(number), name)
+    write_splits(root, draw_splits(names, seed=3))
+    return PreparedCohort.open(root)
+
+
+def _write_patient(folder: Path, generator: np.random.Generator, name: str) -> None:
+    images = generator.integers(60, 90, (SLICE_COUNT, 1, *SIZE_PX)).astype(np.uint8)
+    labels = np.zeros((SLICE_COUNT, REGION_COUNT), np.uint8)
+    cells = np.zeros((SLICE_COUNT, *CELL_GRID), np.uint16)
+    region = int(generator.integers(1, REGION_COUNT))
+    row, column = divmod(region, 4)  # each region has its own corner of the image
+    for index in range(4, 9):
+        images[index, 0, 16 * row + 2 : 16 * row + 14, 16 * column + 2 : 16 * column + 14] = 230
+        labels[index, region] = 1
+        cells[index, row * 3 + 1, column * 3 + 1] = 1 << region
+    folder.mkdir(parents=True)
+    write_patient_arrays(
+        folder,
+        images,
+        np.arange(SLICE_COUNT, dtype=np.int32),
+        truth=PatientTruth(labels, cells),
+        about={"fingerprint": name},
+    )

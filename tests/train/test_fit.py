@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from aminet_runtime.errors import InputInconsistent, UsageError
+from aminet_train.checkpoint import load_info
+from aminet_train.cli import evaluate_main, train_main
+from aminet_train.evaluate import evaluate_checkpoint, score_patient
+from aminet_train.fit import gather_patients, train
+from aminet_train.losses import LossConfig
+from aminet_train.networks import Approach, build_network
+from aminet_train.networks.heads import Head
+from aminet_train.networks.mobilenetv2 import MobileNetV2Config
+from aminet_train.networks.simple_cnn import SimpleCnnConfig
+from aminet_train.splits import Split
+from aminet_train.train_config import ScheduleConfig, TrainConfig
+
+
+@pytest.fixture(scope="module")
+def config(prepared_cohort) -> TrainConfig:
+    return TrainConfig(
+        data=(prepared_cohort.root,),
+        approach=Approach.SIMPLE_CNN,
+        network=SimpleCnnConfig(features=32, extra_layers=0),
+        weights="none",
+        schedule=ScheduleConfig(epochs=12, frozen_epochs=0, batch_size=16, learning_rate=2e-3),
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(config, tmp_path_factory):
+    return train(config, tmp_path_factory.mktemp("runs") / "run")
+
+
+def test_learns_bright_squares_on_unseen_patients(trained, prepared_cohort):
+    report = evaluate_checkpoint(trained, [prepared_cohort.root], Split.TEST)
+    assert report["patients"] == 4
+    assert report["slice"]["f1"] > 0.8
+
+
+def test_same_seed_trains_the_same_network(config, tmp_path):
+    short = replace(config, schedule=replace(config.schedule, epochs=2))
+    runs = [train(short, tmp_path / name) for name in ("first", "second")]
+    weights = [folder / "network.safetensors" for folder in runs]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
+def test_checkpoint_tells_config_versions_and_data(trained):
+    training = load_info(trained).training
+    assert training["config"]["schedule"]["epochs"] == 12
+    assert training["data"]["train"]["count"] == 13
+    assert "torch" in training["versions"]
+    assert training["validation"]["patients"] == 3
+    assert (trained.parent / "logs" / "metrics.csv").exists()
+
+
+def test_masks_need_a_map_of_the_size_of_the_cells(config, tmp_path):
+    dense = replace(
+        config,
+        approach=Approach.MOBILENETV2,
+        network=MobileNetV2Config(head=Head.DENSE),
+        schedule=replace(config.schedule, epochs=1, frozen_epochs=1),
+        loss=LossConfig(mask_weight=0.1),
+    )
+    with pytest.raises(InputInconsistent, match="evidence map is 4 x 4, the clot cells 14 x 14"):
+        train(dense, tmp_path / "dense")
+
+
+def test_refuses_a_run_that_has_a_checkpoint(config, trained):
+    with pytest.raises(UsageError, match="has a checkpoint already"):
+        train(config, trained.parent)
+
+
+def test_refuses_cohorts_that_share_a_scan_over_splits(prepared_cohort, tmp_path):
+    twin = tmp_path / "twin"
+    shutil.copytree(prepared_cohort.root, twin)
+    splits = json.loads((twin / "splits.json").read_text())
+    splits["train"], splits["test"] = splits["test"], splits["train"]
+    (twin / "splits.json").write_text(json.dumps(splits))
+    with pytest.raises(InputInconsistent, match="are the same scan"):
+        gather_patients([prepared_cohort.root, twin])
+
+
+def test_scores_do_not_depend_on_the_stride(prepared_cohort):
+    network = build_network(SimpleCnnConfig(), in_channels=1, size_px=(64, 64))
+    patient = prepared_cohort.patient(prepared_cohort.patient_ids()[0])
+    every = score_patient(network, patient)
+    # batches of other sizes may sum in another order
+    np.testing.assert_allclose(score_patient(network, patient, stride=3), every[::3], atol=1e-6)
+
+
+def test_commands_train_and_evaluate(prepared_cohort, tmp_path, capsys):
+    run = tmp_path / "run"
+    code = train_main(
+        [
+            *("--model", "simple_cnn", "--data", str(prepared_cohort.root), "--run", str(run)),
+            *("--epochs", "1", "--frozen-epochs", "0"),
+        ]
+    )
+    assert code == 0
+    assert capsys.readouterr().out.strip() == str(run / "checkpoint")
+    arguments = [str(run / "checkpoint"), "--data", str(prepared_cohort.root)]
+    assert evaluate_main([*arguments, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["split"] == "test"
+    assert {"tp", "fp", "fn", "tn", "f1_ci95"} <= set(report["slice"])
+    assert evaluate_main(arguments) == 0
+    assert "region sets found exactly" in capsys.readouterr().out
+
+
+def test_errors_are_one_line_and_an_exit_code(tmp_path, capsys):
+    code = train_main(["--model", "simple_cnn", "--data", str(tmp_path / "absent")])
+    assert code == 10
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("aminet-train: error[E1000]: prepared.json: there is no prepared")
+    assert printed.err.count("\n") == 1

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from aminet_train.metrics import count
+from aminet_train.thresholds import best_threshold, choose_rule
+
+LEVELS = st.sampled_from([0.0, 0.125, 0.25, 0.5, 0.75, 1.0])
+SCORED_PAIRS = st.integers(1, 30).flatmap(
+    lambda n: st.tuples(hnp.arrays(np.float32, n, elements=LEVELS), hnp.arrays(np.bool_, n))
+)
+
+
+@given(SCORED_PAIRS)
+def test_no_threshold_beats_the_chosen_one(pairs):
+    scores, truth = pairs
+    threshold, f1 = best_threshold(scores, truth)
+    assert count(scores >= threshold, truth).f1 == pytest.approx(f1)
+    candidates = [-0.1, *np.unique(scores), 1.1]
+    assert f1 >= max(count(scores >= c, truth).f1 for c in candidates) - 1e-9
+
+
+def test_threshold_lies_between_two_scores():
+    threshold, f1 = best_threshold(np.array([0.2, 0.8], np.float32), np.array([False, True]))
+    assert threshold == pytest.approx(0.5)
+    assert f1 == 1.0
+
+
+def test_rule_asks_for_slices_in_a_row_where_single_slices_are_noise():
+    labels = np.zeros((30, 15), np.uint8)
+    labels[10:16, 3] = 1
+    scores = np.full((30, 15), 0.1, np.float32)
+    scores[10:16, 3] = 0.8
+    scores[::7, 5] = 0.9  # isolated false alarms, higher than the truth
+    rule = choose_rule([scores], [labels])
+    assert rule.min_consecutive_slices > 1
+    assert 0.1 < rule.patient_threshold < 0.8

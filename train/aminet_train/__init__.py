@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Train slice classifiers: patient folders to prepared slices, checkpoints and their metrics.
+
+The way through the package, in the order of use:
+
+    cohort          which patient folders there are
+    preprocessing   raw HU to network input: the torch module that is also inside the exported graph
+    prepared        the format of a prepared cohort on disk
+    prepare         patient folders (or any source of slices) to a prepared cohort
+    splits          train, validation and test by patient
+    dataset         prepared slices to batches
+    augment         changes that are true to CT
+    networks        simple_cnn, mobilenetv2, and their common head
+    model           preprocessing + network + sigmoid: what is exported
+    fit             training on Lightning
+    metrics         counts, precision, recall, F1, average precision at slice and patient level
+    thresholds      decision rule from validation scores
+    evaluate        scores of a split, and their metrics
+    checkpoint      weights as safetensors, everything else as JSON
+    cli             aminet-prepare, aminet-train, aminet-evaluate
+
+Array convention: slices are [C, H, W] or [N, C, H, W], canonical LPS (rows from anterior to
+posterior, columns from the patient's right to left); scores and labels are [Z, 15].
+"""

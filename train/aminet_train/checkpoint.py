@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A checkpoint on disk: weights as safetensors, everything else as JSON. No pickle.
+
+CHECKPOINT/
+network.safetensors   the weights
+checkpoint.json       how to build the network, its preprocessing, regions, decision rule,
+how it was trained
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from aminet_runtime.errors import ModelIncompatible, ModelInvalid
+from aminet_runtime.publish import write_whole
+from aminet_runtime.regions import Regions
+from aminet_train.model import DeployableModel
+from aminet_train.networks import Approach, NetworkConfig, build_network, config_from_json
+from aminet_train.preprocessing import Preprocessing, PreprocessingConfig
+from aminet_train.thresholds import ChosenRule
+
+SCHEMA = "aminet.checkpoint/1"
+WEIGHTS_FILE = "network.safetensors"
+ABOUT_FILE = "checkpoint.json"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointInfo:
+    """Everything about a checkpoint but its weights.
+
+    Attributes:
+        approach: Which network.
+        network: How it is built.
+        preprocessing: What stands before it.
+        regions: Names and mirror.
+        rule: How scores become decisions, chosen on validation.
+        training: Config, data, versions and metrics, as plain JSON values.
+    """
+
+    approach: Approach
+    network: NetworkConfig
+    preprocessing: PreprocessingConfig
+    regions: Regions
+    rule: ChosenRule
+    training: Mapping[str, Any]
+
+
+def save_checkpoint(folder: Path, network: nn.Module, info: CheckpointInfo) -> None:
+    """Write weights, then the JSON that makes them a checkpoint."""
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    write_whole(folder / WEIGHTS_FILE, save(state))
+    write_whole(folder / ABOUT_FILE, (json.dumps(_to_json(info), indent=1) + "\n").encode())
+
+
+def load_info(folder: Path) -> CheckpointInfo:
+    """Read the JSON of a checkpoint.
+
+    Raises:
+        ModelInvalid: There is none, or it cannot be read.
+        ModelIncompatible: It has another format version.
+    """
+    path = folder / ABOUT_FILE
+    try:
+        return _from_json(json.loads(path.read_bytes()), path)
+    except (OSError, ValueError, KeyError, TypeError) as cause:
+        raise ModelInvalid(
+            f"not a checkpoint: {cause}", path=path, hint="name the folder that aminet-train wrote"
+        ) from cause
+
+
+def load_network(folder: Path, info: CheckpointInfo) -> nn.Module:
+    """Build the network and load its weights, in eval mode.
+
+    Raises:
+        ModelInvalid: The weights are truncated, pickled or not finite.
+        ModelIncompatible: They are of another architecture.
+    """
+    network = build_network(
+        info.network,
+        in_channels=len(info.preprocessing.channels),
+        size_px=info.preprocessing.size_px,
+    )
+    state = _read_weights(folder / WEIGHTS_FILE)
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as cause:
+        raise ModelIncompatible(
+            "the weights are of another network", path=folder / WEIGHTS_FILE, hint="train again"
+        ) from cause
+    return network.eval()
+
+
+def load_model(folder: Path) -> tuple[CheckpointInfo, DeployableModel]:
+    """Load a checkpoint as the whole model, raw HU in and probabilities out."""
+    info = load_info(folder)
+    model = DeployableModel(Preprocessing(info.preprocessing), load_network(folder, info))
+    return info, model.eval()
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    try:
+        state: dict[str, Tensor] = load(path.read_bytes())
+    except (OSError, SafetensorError) as cause:
+        raise ModelInvalid(
+            "the weights are not a whole safetensors file", path=path, hint="copy them again"
+        ) from cause
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise ModelInvalid(f"{name} holds values that are not finite", path=path)
+    return state
+
+
+def _to_json(info: CheckpointInfo) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "approach": info.approach.value,
+        "network": asdict(info.network),
+        "preprocessing": info.preprocessing.to_json(),
+        "regions": {"names": info.regions.names, "mirror": info.regions.mirror},
+        "rule": asdict(info.rule),
+        "training": dict(info.training),
+    }
+
+
+def _from_json(values: dict[str, Any], path: Path) -> CheckpointInfo:
+    if values["schema"] != SCHEMA:
+        raise ModelIncompatible(
+            f"format {values['schema']!r}, this version reads {SCHEMA!r}", path=path
+        )
+    approach = Approach(values["approach"])
+    mirror = values["regions"]["mirror"]
+    return CheckpointInfo(
+        approach=approach,
+        network=config_from_json(approach, values["network"]),
+        preprocessing=PreprocessingConfig.from_json(values["preprocessing"]),
+        regions=Regions(tuple(values["regions"]["names"]), mirror and tuple(mirror)),
+        rule=ChosenRule(**values["rule"]),
+        training=values["training"],
+    )

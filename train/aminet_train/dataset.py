@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Prepared slices to batches."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from aminet_runtime.regions import REGION_COUNT
+from aminet_train.prepared import IMAGE_LEVELS, PreparedPatient
+
+
+class SliceBatch(NamedTuple):
+    """A batch of slices, or one slice without the first axis.
+
+    Attributes:
+        images: float32 [N, C, h, w], 0..1.
+        labels: float32 [N, 15], 0 or 1.
+        cells: float32 [N, 15, gh, gw], 1 where a region's clot lies in the cell.
+    """
+
+    images: Tensor
+    labels: Tensor
+    cells: Tensor
+
+
+class SliceDataset(Dataset[SliceBatch]):
+    """The kept slices of some patients, one after the other.
+
+    Args:
+        patients: Opened patients; their images stay on disk and are mapped.
+    """
+
+    def __init__(self, patients: Sequence[PreparedPatient]) -> None:
+        self._patients = list(patients)
+        counts = [len(patient.kept) for patient in self._patients]
+        self._ends = np.cumsum(counts)
+        self.labels: NDArray[np.uint8] = np.concatenate(
+            [patient.kept_labels for patient in self._patients]
+            or [np.zeros((0, REGION_COUNT), np.uint8)]
+        )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> SliceBatch:
+        number = int(np.searchsorted(self._ends, index, side="right"))
+        patient = self._patients[number]
+        place = index - (int(self._ends[number - 1]) if number else 0)
+        cells = patient.truth.clot_cells[patient.kept[place]]
+        return SliceBatch(
+            images=torch.from_numpy(patient.images()[place].copy()).float() / IMAGE_LEVELS,
+            labels=torch.from_numpy(self.labels[index]).float(),
+            cells=unpack_cells(torch.from_numpy(cells.astype(np.int32))),
+        )
+
+
+class BalancedSampler(Sampler[int]):
+    """All slices with clot and a fresh draw of the others in every epoch.
+
+    Args:
+        labels: uint8 [n, 15] of the dataset.
+        negatives_per_positive: Slices without clot for each one with clot.
+        seed: The order of epoch e is a function of seed and e.
+    """
+
+    def __init__(
+        self, labels: NDArray[np.uint8], *, negatives_per_positive: float, seed: int
+    ) -> None:
+        positive = labels.any(axis=1)
+        self._positives = np.flatnonzero(positive)
+        self._negatives = np.flatnonzero(~positive)
+        wanted = round(len(self._positives) * negatives_per_positive)
+        self._drawn = min(wanted, len(self._negatives))
+        self._seed = seed
+        self._epoch = 0
+
+    def __len__(self) -> int:
+        return len(self._positives) + self._drawn
+
+    def __iter__(self) -> Iterator[int]:
+        generator = np.random.default_rng((self._seed, self._epoch))
+        self._epoch += 1
+        drawn = generator.choice(self._negatives, self._drawn, replace=False)
+        order = generator.permutation(np.concatenate([self._positives, drawn]))
+        return iter(order.tolist())
+
+
+def unpack_cells(bits: Tensor) -> Tensor:
+    """Turn region bits int [..., gh, gw] into float32 [..., 15, gh, gw]."""
+    regions = torch.arange(REGION_COUNT, dtype=bits.dtype)[:, None, None]
+    return ((bits.unsqueeze(-3) >> regions) & 1).float()
+
+
+def collate(slices: Sequence[SliceBatch]) -> SliceBatch:
+    """Stack slices to a batch."""
+    return SliceBatch(*(torch.stack(parts) for parts in zip(*slices, strict=True)))

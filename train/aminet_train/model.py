@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole model: raw HU in, probabilities and evidence out. This is what is exported."""
+
+from torch import Tensor, nn
+
+from aminet_train.preprocessing import Preprocessing
+
+
+class DeployableModel(nn.Module):
+    """Preprocessing, network and sigmoid in one graph.
+
+    Args:
+        preprocessing: Window and resize.
+        network: Input 0..1 to logits and evidence.
+    """
+
+    def __init__(self, preprocessing: Preprocessing, network: nn.Module) -> None:
+        super().__init__()
+        self.preprocessing = preprocessing
+        self.network = network
+
+    def forward(self, slices: Tensor) -> tuple[Tensor, Tensor]:
+        """Map raw HU [N, C, H, W] to probabilities [N, 15] and evidence 0..1 [N, 15, h, w]."""
+        logits, evidence = self.network(self.preprocessing(slices))
+        return logits.sigmoid(), evidence.sigmoid()

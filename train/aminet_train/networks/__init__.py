@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The networks: input 0..1 [N, C, h, w] in, logits [N, 15] and evidence [N, 15, h', w'] out."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from enum import StrEnum
+from typing import Any
+
+from torch import nn
+
+from aminet_train.networks.mobilenetv2 import MobileNetV2, MobileNetV2Config
+from aminet_train.networks.simple_cnn import SimpleCnn, SimpleCnnConfig
+
+
+class Approach(StrEnum):
+    """The approaches that this version trains."""
+
+    SIMPLE_CNN = "simple_cnn"
+    MOBILENETV2 = "mobilenetv2"
+
+
+NetworkConfig = SimpleCnnConfig | MobileNetV2Config
+
+CONFIG_TYPES: dict[Approach, type[NetworkConfig]] = {
+    Approach.SIMPLE_CNN: SimpleCnnConfig,
+    Approach.MOBILENETV2: MobileNetV2Config,
+}
+
+
+def config_from_json(approach: Approach, values: Mapping[str, Any]) -> NetworkConfig:
+    """Read the network's part of a checkpoint back into its config.
+
+    Raises:
+        TypeError: A key is unknown.
+        ValueError: A choice is unknown.
+    """
+    kind = CONFIG_TYPES[approach]
+    choices = {f.name: type(f.default) for f in fields(kind) if isinstance(f.default, StrEnum)}
+    arguments: dict[str, Any] = {
+        name: choices[name](value) if name in choices else value for name, value in values.items()
+    }
+    return kind(**arguments)
+
+
+def build_network(
+    config: NetworkConfig, *, in_channels: int, size_px: tuple[int, int]
+) -> nn.Module:
+    """Build a network with random weights.
+
+    Args:
+        config: Its type names the network.
+        in_channels: C of the input.
+        size_px: Height and width of the input.
+    """
+    if isinstance(config, SimpleCnnConfig):
+        return SimpleCnn(in_channels, size_px, config)
+    return MobileNetV2(in_channels, config)

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From feature maps to logits and evidence: the part that all networks share.
+
+Evidence is a map of logits per region; the slice's logit is pooled from it, so that the map shows
+what the answer was made of.
+"""
+
+from enum import StrEnum
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from aminet_runtime.regions import REGION_COUNT
+
+
+class Head(StrEnum):
+    """How features become a slice's answer."""
+
+    GAP = "gap"
+    """Mean over the map: global average pooling and a dense layer, the evidence is its CAM."""
+
+    DENSE = "dense"
+    """Soft maximum over a map at stride 16, which may also learn from clot masks."""
+
+
+class GapHead(nn.Module):
+    """Global average pooling and one dense layer, written as a 1x1 convolution.
+
+    Mean and dense layer commute, so this is the usual classifier and its class-activation map at
+    once.
+    Source: Zhou et al., Learning deep features for discriminative localization, CVPR 2016.
+    """
+
+    def __init__(self, features: int, dropout: float) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout2d(dropout)
+        self.classifier = nn.Conv2d(features, REGION_COUNT, kernel_size=1)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Map features [N, F, h, w] to logits [N, 15] and evidence [N, 15, h, w]."""
+        evidence: Tensor = self.classifier(self.dropout(features))
+        return evidence.mean(dim=(2, 3)), evidence
+
+
+class DenseHead(nn.Module):
+    """A map at stride 16 from two depths of features, pooled by a soft maximum.
+
+    A clot covers a cell or two of the map; a mean would drown it. The soft maximum (logsumexp) of
+    the cells' logits is close to the logit of "at least one cell".
+    """
+
+    def __init__(self, fine: int, coarse: int, *, width: int, dropout: float) -> None:
+        super().__init__()
+        self.fine = nn.Conv2d(fine, width, kernel_size=1)
+        self.coarse = nn.Conv2d(coarse, width, kernel_size=1)
+        self.mix = nn.Conv2d(width, width, kernel_size=3, padding=1)
+        self.dropout = nn.Dropout2d(dropout)
+        self.classifier = nn.Conv2d(width, REGION_COUNT, kernel_size=1)
+        nn.init.constant_(self.classifier.bias, _RARE_LOGIT)  # type: ignore[arg-type]  # bias is on
+
+    def forward(self, fine: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor]:
+        """Map features at strides 16 and 32 to logits [N, 15] and evidence [N, 15, h, w]."""
+        lifted = F.interpolate(self.coarse(coarse), scale_factor=2.0, mode="nearest")
+        mixed = F.relu6(self.mix(F.relu6(self.fine(fine) + lifted)))
+        evidence: Tensor = self.classifier(self.dropout(mixed))
+        return torch.logsumexp(evidence, dim=(2, 3)), evidence
+
+
+_RARE_LOGIT = -8.0
+"""Start at a probability of .0003 a cell, .06 a slice: clots are rare, and so is the first loss."""

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pretrained weights for a backbone: from a file, and made trainable where batch norm is folded."""
+
+from pathlib import Path
+
+import timm
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from timm.models import adapt_input_conv
+from torch import Tensor, nn
+
+from aminet_runtime.errors import InputDamaged, InputMissing, ModelIncompatible
+
+STEM = "conv_stem.weight"
+
+
+def load_backbone(backbone: nn.Module, path: Path, *, in_channels: int) -> None:
+    """Load timm weights from a safetensors file into a backbone without its classifier.
+
+    The stem's three colour channels are summed for one grey channel, as timm does.
+
+    Raises:
+        InputMissing: There is no such file.
+        InputDamaged: It is not a safetensors file, or holds values that are not finite.
+        ModelIncompatible: Its tensors are not those of this backbone.
+    """
+    state = _read_tensors(path)
+    state = {name: tensor for name, tensor in state.items() if not name.startswith("classifier.")}
+    if STEM in state:
+        state[STEM] = adapt_input_conv(in_channels, state[STEM])
+    try:
+        backbone.load_state_dict(state)
+    except RuntimeError as cause:
+        raise ModelIncompatible(
+            "the weights are of another network", path=path, hint="check --model and --weights"
+        ) from cause
+
+
+def load_from_hub(backbone: nn.Module, timm_name: str, *, in_channels: int) -> None:
+    """Load timm's ImageNet weights from its hub into a backbone without its classifier.
+
+    Raises:
+        InputMissing: The hub cannot be reached; the message tells how to go on without it.
+    """
+    try:
+        pretrained = timm.create_model(
+            timm_name, pretrained=True, in_chans=in_channels, num_classes=0
+        )
+    except OSError as cause:
+        raise InputMissing(
+            f"the ImageNet weights of {timm_name} cannot be fetched from the hub",
+            hint="give a downloaded safetensors file with --weights FILE, or --weights none",
+        ) from cause
+    backbone.load_state_dict(pretrained.state_dict())
+
+
+def has_folded_batch_norm(backbone: nn.Module) -> bool:
+    """Tell whether all batch norms pass their input on unscaled, as in converted weights."""
+    norms = _batch_norms(backbone)
+    return bool(norms) and all(_is_identity(norm) for norm in norms)
+
+
+def unfold_batch_norm(backbone: nn.Module, batches: list[Tensor]) -> None:
+    """Give folded batch norms the statistics of real data without changing the function.
+
+    Folded norms are identities; in training mode they would normalise by the batch and destroy the
+    features at once. Here each norm measures mean and variance of its input, and its weight and
+    bias are set so that it still returns the same values.
+
+    Args:
+        backbone: In any mode; left in eval mode.
+        batches: Network inputs [N, C, h, w] as the backbone sees them, a few hundred in all.
+    """
+    norms = _batch_norms(backbone)
+    shift_of = {norm: _identity_shift(norm) for norm in norms}
+    _measure(backbone, norms, batches)
+    for norm in norms:
+        mean, variance = norm.running_mean, norm.running_var
+        assert mean is not None  # noqa: S101 - batch norms with statistics, see _batch_norms
+        assert variance is not None  # noqa: S101
+        deviation = torch.sqrt(variance + norm.eps)
+        norm.weight.data.copy_(deviation)
+        norm.bias.data.copy_(mean + shift_of[norm])
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise InputMissing("there is no weights file here", path=path, hint="check --weights")
+    try:
+        state: dict[str, Tensor] = load_file(path)
+    except SafetensorError as cause:
+        raise InputDamaged(
+            "not a whole safetensors file", path=path, hint="copy it again; pickles are refused"
+        ) from cause
+    if any(not bool(torch.isfinite(tensor).all()) for tensor in state.values()):
+        raise InputDamaged("holds values that are not finite", path=path, hint="copy it again")
+    return state
+
+
+def _batch_norms(backbone: nn.Module) -> list[nn.BatchNorm2d]:
+    return [
+        module
+        for module in backbone.modules()
+        if isinstance(module, nn.BatchNorm2d) and module.track_running_stats
+    ]
+
+
+def _is_identity(norm: nn.BatchNorm2d) -> bool:
+    assert norm.running_mean is not None  # noqa: S101
+    assert norm.running_var is not None  # noqa: S101
+    return bool(
+        (norm.running_mean == 0).all()
+        and torch.allclose(norm.running_var + norm.eps, torch.ones(()), atol=1e-5)
+        and (norm.weight == 1).all()
+    )
+
+
+def _identity_shift(norm: nn.BatchNorm2d) -> Tensor:
+    return norm.bias.detach().clone()
+
+
+def _measure(backbone: nn.Module, norms: list[nn.BatchNorm2d], batches: list[Tensor]) -> None:
+    """Set running_mean and running_var to the statistics of each norm's input in eval mode."""
+    sums = {norm: torch.zeros(3, norm.num_features, dtype=torch.float64) for norm in norms}
+
+    def collect(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        assert isinstance(module, nn.BatchNorm2d)  # noqa: S101
+        values = inputs[0].double()
+        sums[module] += torch.stack(
+            [
+                torch.full((values.shape[1],), values[:, 0].numel(), dtype=torch.float64),
+                values.sum(dim=(0, 2, 3)),
+                values.square().sum(dim=(0, 2, 3)),
+            ]
+        )
+
+    hooks = [norm.register_forward_pre_hook(collect) for norm in norms]
+    backbone.eval()
+    with torch.no_grad():
+        for batch in batches:
+            backbone(batch)
+    for hook in hooks:
+        hook.remove()
+    for norm, (count, total, squares) in sums.items():
+        mean = total / count
+        norm.running_mean = mean.float()
+        norm.running_var = (squares / count - mean.square()).clamp_min(0).float()

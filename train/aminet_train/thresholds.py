@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The decision rule, chosen on validation patients."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aminet_runtime.decision import region_probabilities
+
+SLICES_IN_A_ROW = (1, 2, 3, 4, 6, 8)
+"""Candidates: a clot of 6 to 30 mm spans 4 to 40 slices of 0.625 mm when it lies along the axis,
+and one or two when it lies across."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenRule:
+    """How scores become decisions.
+
+    Attributes:
+        patient_threshold: Of a region's probability, for the patient; equal for all regions.
+        slice_threshold: Of one slice's score, for slice-level figures.
+        min_consecutive_slices: Slices in a row that must reach the patient's threshold.
+    """
+
+    patient_threshold: float
+    slice_threshold: float
+    min_consecutive_slices: int
+
+
+def choose_rule(
+    scores: Sequence[NDArray[np.float32]], labels: Sequence[NDArray[np.uint8]]
+) -> ChosenRule:
+    """Choose thresholds and slices in a row for the best F1 at each level.
+
+    Args:
+        scores: For each validation patient, [Z, 15].
+        labels: For each validation patient, [Z, 15].
+    """
+    in_a_row, patient_threshold, _f1 = best_patient_rule(scores, labels)
+    truth = np.concatenate(labels).astype(bool)
+    slice_threshold, _f1 = best_threshold(np.concatenate(scores), truth)
+    return ChosenRule(patient_threshold, slice_threshold, in_a_row)
+
+
+def best_patient_rule(
+    scores: Sequence[NDArray[np.float32]], labels: Sequence[NDArray[np.uint8]]
+) -> tuple[int, float, float]:
+    """Return slices in a row, threshold and F1 of the best patient-level rule."""
+    truth = np.stack([patient.any(axis=0) for patient in labels])
+    rules = []
+    for in_a_row in SLICES_IN_A_ROW:
+        reached = np.stack([region_probabilities(patient, in_a_row) for patient in scores])
+        rules.append((in_a_row, *best_threshold(reached, truth)))
+    return max(rules, key=lambda rule: rule[2])
+
+
+def best_threshold(scores: NDArray[np.float32], truth: NDArray[np.bool_]) -> tuple[float, float]:
+    """Find the threshold with the highest F1 over all pairs.
+
+    The threshold is put half-way between the two neighbouring scores, so that a difference of
+    rounding between two engines does not change a decision.
+
+    Returns:
+        Threshold and its F1.
+    """
+    order = np.argsort(-scores, axis=None, kind="stable")
+    ranked, hits = scores.reshape(-1)[order], truth.reshape(-1)[order]
+    tp = np.cumsum(hits)
+    flagged = np.arange(1, len(hits) + 1)
+    f1 = 2 * tp / (flagged + max(int(hits.sum()), 1))
+    is_last_of_ties = np.append(ranked[:-1] != ranked[1:], True)
+    best = int(np.argmax(np.where(is_last_of_ties, f1, -1.0)))
+    below = ranked[best + 1] if best + 1 < len(ranked) else 0.0
+    return float((ranked[best] + below) / 2), float(f1[best])

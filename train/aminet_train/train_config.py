@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The settings of one training run."""
+
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from aminet_train.augment import AugmentConfig
+from aminet_train.losses import LossConfig
+from aminet_train.networks import Approach, NetworkConfig
+
+
+class Precision(StrEnum):
+    """Arithmetic of training; exported graphs are always float32 or INT8."""
+
+    FLOAT32 = "32-true"
+    BFLOAT16 = "bf16-mixed"
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleConfig:
+    """How long and how fast to learn.
+
+    Attributes:
+        epochs: At most.
+        frozen_epochs: Epochs at the start in which only the head learns.
+        patience: Epochs without a better validation average precision before the run ends.
+        batch_size: Slices a step.
+        learning_rate: Peak, of the head.
+        backbone_rate: Learning rate of the pretrained part, as a share of the head's.
+        weight_decay: Of AdamW.
+    """
+
+    epochs: int = 40
+    frozen_epochs: int = 5
+    patience: int = 8
+    batch_size: int = 32
+    learning_rate: float = 7e-4
+    backbone_rate: float = 0.3
+    weight_decay: float = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """One training run.
+
+    Attributes:
+        data: Prepared cohorts; their splits are put together.
+        approach: Which network.
+        network: How it is built.
+        weights: `imagenet` (timm's hub), `none`, or a safetensors file.
+        schedule: How long and how fast to learn.
+        loss: Weights of the loss.
+        augment: Ranges of the augmentation.
+        negatives_per_positive: Slices without clot drawn for each slice with clot.
+        validation_stride: Score every n-th validation slice while training; the decision rule is
+            always chosen on all of them.
+        precision: Arithmetic.
+        seed: Of everything that is drawn.
+    """
+
+    data: tuple[Path, ...]
+    approach: Approach
+    network: NetworkConfig
+    weights: str = "imagenet"
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    negatives_per_positive: float = 1.5
+    validation_stride: int = 1
+    precision: Precision = Precision.FLOAT32
+    seed: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings as plain JSON values, folders and files by their last name."""
+        values = asdict(self)
+        values["data"] = [path.name for path in self.data]
+        values["weights"] = Path(self.weights).name
+        return values
