@@ -12,6 +12,7 @@ from aminet_train.prepared import (
     PATIENTS_FOLDER,
     PatientTruth,
     PreparedCohort,
+    ScanInfo,
     write_cohort_file,
     write_patient_arrays,
 )
@@ -60,5 +61,5 @@ def _write_patient(folder: Path, generator: np.random.Generator, name: str) -> N
         images,
         np.arange(SLICE_COUNT, dtype=np.int32),
         truth=PatientTruth(labels, cells),
-        about={"fingerprint": name},
+        scan=ScanInfo((*SIZE_PX, SLICE_COUNT), (0.5, 0.5, 0.6), name),
     )

@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aminet_runtime.errors import AminetError, InputInconsistent
+from aminet_runtime.errors import AminetError, InputInconsistent, InternalError
 from aminet_runtime.patient import Channel, PatientFolder, check_same_grid
 from aminet_runtime.publish import publish_folder
 from aminet_runtime.regions import REGION_COUNT, slice_labels
+from aminet_runtime.track_record import scan_fingerprint
 from aminet_runtime.volume import AxialSlice, Volume, slices_together
 from aminet_train.cohort import cohort_regions, patient_folders
 from aminet_train.prepared import (
@@ -26,6 +27,7 @@ from aminet_train.prepared import (
     PATIENTS_FOLDER,
     PatientTruth,
     PreparedCohort,
+    ScanInfo,
     write_cohort_file,
     write_patient_arrays,
 )
@@ -49,8 +51,8 @@ class PatientSource(Protocol):
         """Yield canonical slice number and HU [C, H, W] of the wanted slices, in any order."""
         ...
 
-    def fingerprint(self) -> str:
-        """Return the sha256 of what was read; called after the last slice."""
+    def about(self) -> ScanInfo:
+        """Return grid and fingerprint of what was read; called after the last slice."""
         ...
 
 
@@ -124,9 +126,8 @@ def prepare_patient(source: PatientSource, plan: PreparePlan) -> None:
     truth = source.truth()
     kept = choose_slices(truth.labels, negatives=plan.negatives, patient_id=source.patient_id)
     images = _network_inputs(source, kept, plan.preprocessing)
-    about = {"fingerprint": source.fingerprint()}
     with publish_folder(target) as building:
-        write_patient_arrays(building, images, kept, truth=truth, about=about)
+        write_patient_arrays(building, images, kept, truth=truth, scan=source.about())
 
 
 def choose_slices(
@@ -187,7 +188,7 @@ class FolderSource:
     def __init__(self, folder: Path, channels: Sequence[Channel]) -> None:
         self._folder = PatientFolder.open(folder)
         self._channels = tuple(channels)
-        self._hashes: list[str] = []
+        self._scan: ScanInfo | None = None
 
     @property
     def patient_id(self) -> str:
@@ -225,11 +226,13 @@ class FolderSource:
                 for volume, part, plane in zip(volumes, parts, image, strict=True):
                     volume.write_hu(part, plane)
                 yield parts[0].index, image
-            self._hashes = [volume.sha256 for volume in volumes]
+            self._scan = _scan_info(volumes)
 
-    def fingerprint(self) -> str:
-        """Return one sha256 over those of the channels' files."""
-        return hashlib.sha256("".join(self._hashes).encode()).hexdigest()
+    def about(self) -> ScanInfo:
+        """Return the channels' grid and one fingerprint over their files."""
+        if self._scan is None:
+            raise InternalError("a scan was described before it was read")
+        return self._scan
 
 
 def _prepare_all(
@@ -276,6 +279,15 @@ def _network_inputs(
 def quantise(network_input: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Store values 0..1 in 8 bits, rounded to the nearest level."""
     return np.rint(network_input * IMAGE_LEVELS).astype(np.uint8)
+
+
+def _scan_info(volumes: Sequence[Volume]) -> ScanInfo:
+    count, rows, columns = volumes[0].shape
+    return ScanInfo(
+        shape=(columns, rows, count),
+        spacing_mm=volumes[0].spacing_mm,
+        fingerprint=scan_fingerprint([volume.sha256 for volume in volumes]),
+    )
 
 
 def _scaled(volume: Volume, part: AxialSlice) -> NDArray[np.float32]:

@@ -9,14 +9,13 @@
         kept.npy       int32  [n]             their canonical slice numbers, rising
         labels.npy     uint8  [Z, 15]         labels of all slices, kept or not
         clot_cells.npy uint16 [Z, gh, gw]     bit r set: clot of region r in that grid cell
-        patient.json                          fingerprint, slice count, where it came from
+        patient.json                          voxels, spacing and fingerprint of the scan
 
 Inputs are stored in 8 bits: one step is 2.4 HU of the CTA window, well below the noise.
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +51,21 @@ class PatientTruth:
 
 
 @dataclass(frozen=True, slots=True)
+class ScanInfo:
+    """The scan that a patient was prepared from.
+
+    Attributes:
+        shape: Voxels along x, y and z.
+        spacing_mm: Along x, y and z.
+        fingerprint: sha256 over its files, to find one scan under two names.
+    """
+
+    shape: tuple[int, int, int]
+    spacing_mm: tuple[float, float, float]
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
 class PreparedPatient:
     """One patient of a prepared cohort; arrays are mapped or read when asked for.
 
@@ -60,14 +74,19 @@ class PreparedPatient:
         folder: Where the arrays are.
         kept: int32 [n], canonical numbers of the slices whose images are stored.
         truth: Labels of all slices.
-        fingerprint: sha256 of the scan, to find one scan under two names.
+        scan: Where it came from.
     """
 
     patient_id: str
     folder: Path
     kept: NDArray[np.int32]
     truth: PatientTruth
-    fingerprint: str
+    scan: ScanInfo
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of the scan."""
+        return self.scan.fingerprint
 
     @property
     def slice_count(self) -> int:
@@ -145,11 +164,14 @@ class PreparedCohort:
             clot_cells=np.load(folder / "clot_cells.npy", allow_pickle=False),
         )
         kept = np.load(folder / "kept.npy", allow_pickle=False)
-        if len(truth.labels) != values["slice_count"] or kept.max(initial=-1) >= len(truth.labels):
+        scan = ScanInfo(
+            tuple(values["shape"]), tuple(values["spacing_mm"]), str(values["fingerprint"])
+        )
+        if len(truth.labels) != scan.shape[2] or kept.max(initial=-1) >= len(truth.labels):
             raise InputDamaged(
                 "labels and slices disagree", path=folder, hint="delete the folder, prepare again"
             )
-        return PreparedPatient(patient_id, folder, kept, truth, str(values["fingerprint"]))
+        return PreparedPatient(patient_id, folder, kept, truth, scan)
 
 
 def write_cohort_file(root: Path, preprocessing: PreprocessingConfig, regions: Regions) -> None:
@@ -181,15 +203,14 @@ def write_patient_arrays(
     kept: NDArray[np.int32],
     *,
     truth: PatientTruth,
-    about: Mapping[str, object],
+    scan: ScanInfo,
 ) -> None:
     """Write the files of one patient into an existing folder, `patient.json` last."""
     np.save(folder / "images.npy", images, allow_pickle=False)
     np.save(folder / "kept.npy", kept, allow_pickle=False)
     np.save(folder / "labels.npy", truth.labels, allow_pickle=False)
     np.save(folder / "clot_cells.npy", truth.clot_cells, allow_pickle=False)
-    values = {**about, "slice_count": len(truth.labels)}
-    (folder / PATIENT_FILE).write_text(json.dumps(values, indent=1) + "\n")
+    (folder / PATIENT_FILE).write_text(json.dumps(asdict(scan), indent=1) + "\n")
 
 
 def _mirror(values: list[int] | None) -> tuple[int, ...] | None:
