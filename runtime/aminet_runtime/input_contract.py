@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a bundle's network wants to see: channels, a window of slices, and at which scale."""
+
+from dataclasses import dataclass
+from typing import Self, TypeVar
+
+from aminet_runtime.patient import Channel
+from aminet_runtime.strict_json import JsonObject
+
+ORIENTATION = "LPS"
+WINDOWS = (1, 3, 5)
+
+_Item = TypeVar("_Item")
+
+
+@dataclass(frozen=True, slots=True)
+class InputContract:
+    """What the network wants to see.
+
+    Attributes:
+        channels: Volumes, in the order of the network's planes.
+        window: Neighbouring slices that stand for each channel: 1, 3 or 5.
+        window_spacing_mm: Distance of neighbours in the window; None for the next stored slice.
+        window_hu: Lower and upper bound that the graph clamps each channel to; for information.
+        training_spacing_mm: Typical (x, y, z) of the training data.
+        training_shape: Typical (x, y, z) voxel counts of the training data.
+        network_size_px: Height and width that the graph resizes to; for information.
+    """
+
+    channels: tuple[Channel, ...]
+    window: int
+    window_spacing_mm: float | None
+    window_hu: tuple[tuple[float, float], ...]
+    training_spacing_mm: tuple[float, float, float]
+    training_shape: tuple[int, int, int]
+    network_size_px: tuple[int, int]
+
+    @property
+    def planes(self) -> int:
+        """Planes C of the network's input [N, C, H, W]."""
+        return len(self.channels) * self.window
+
+    @classmethod
+    def from_json(cls, values: JsonObject) -> Self:
+        """Read the key `input`."""
+        if values.text("orientation") != ORIENTATION:
+            raise values.error("orientation", f"is not {ORIENTATION}")
+        channels = _channels(values)
+        return cls(
+            channels=channels,
+            window=_window(values),
+            window_spacing_mm=_window_spacing(values),
+            window_hu=_window_hu(values, len(channels)),
+            training_spacing_mm=_three(_positive(values, "training_spacing_mm", 3)),
+            training_shape=_three(_positive_counts(values, "training_shape", 3)),
+            network_size_px=_two(_positive_counts(values, "network_size_px", 2)),
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """Return plain JSON values."""
+        return {
+            "channels": [channel.value for channel in self.channels],
+            "window": self.window,
+            "window_spacing_mm": self.window_spacing_mm,
+            "window_hu": [list(bounds) for bounds in self.window_hu],
+            "orientation": ORIENTATION,
+            "training_spacing_mm": list(self.training_spacing_mm),
+            "training_shape": list(self.training_shape),
+            "network_size_px": list(self.network_size_px),
+        }
+
+
+def _channels(values: JsonObject) -> tuple[Channel, ...]:
+    names = values.texts("channels")
+    if not names or len(set(names)) != len(names) or not set(names) <= set(Channel):
+        raise values.error("channels", f"must hold different ones of {', '.join(Channel)}")
+    return tuple(Channel(name) for name in names)
+
+
+def _window(values: JsonObject) -> int:
+    window = values.count("window")
+    if window not in WINDOWS:
+        raise values.error("window", "is none of 1, 3, 5")
+    return window
+
+
+def _window_spacing(values: JsonObject) -> float | None:
+    spacing = values.number_or_none("window_spacing_mm")
+    if spacing is not None and spacing <= 0:
+        raise values.error("window_spacing_mm", "is not above 0")
+    return spacing
+
+
+def _window_hu(values: JsonObject, channel_count: int) -> tuple[tuple[float, float], ...]:
+    bounds = values.pairs("window_hu", length=channel_count)
+    if not all(low < high for low, high in bounds):
+        raise values.error("window_hu", "holds a lower bound that is not below its upper one")
+    return bounds
+
+
+def _positive(values: JsonObject, key: str, length: int) -> tuple[float, ...]:
+    numbers = values.numbers(key, length=length)
+    if not all(number > 0 for number in numbers):
+        raise values.error(key, "holds a number that is not above 0")
+    return numbers
+
+
+def _positive_counts(values: JsonObject, key: str, length: int) -> tuple[int, ...]:
+    counts = values.counts(key, length=length)
+    if not all(counts):
+        raise values.error(key, "holds a 0")
+    return counts
+
+
+def _three(items: tuple[_Item, ...]) -> tuple[_Item, _Item, _Item]:
+    first, second, third = items
+    return first, second, third
+
+
+def _two(items: tuple[_Item, ...]) -> tuple[_Item, _Item]:
+    first, second = items
+    return first, second
