@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compiled networks behind one protocol.
+
+| module | owns |
+|---|---|
+| `engine` | the protocol, and the answer of one slice |
+| `openvino_import` | OpenVINO, imported without network and with the same arithmetic everywhere |
+| `openvino` | OpenVINO behind the protocol |
+
+Arrays are [C, H, W] on the way in (C planes of one slice, float32 HU) and [R] and [R, h, w] on the
+way out (R regions).
+"""

@@ -1,0 +1,311 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Patients or slices in, results or scores out: one bundle, opened once, for any number of them.
+
+A session compiles its network for the first slice size that it meets and keeps it until another
+size comes. It is not thread-safe: use one session a thread. Streams of one session may be consumed
+in turns.
+"""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aminet_runtime.budget import MIB, Budget
+from aminet_runtime.bundle import Bundle, default_bundle_path
+from aminet_runtime.decision import find_regions
+from aminet_runtime.engines.engine import CompiledNetwork, Engine
+from aminet_runtime.engines.openvino import OpenVinoEngine
+from aminet_runtime.errors import InputUnsuitable, UsageError
+from aminet_runtime.memory_estimate import needed_bytes
+from aminet_runtime.patient import PatientFolder
+from aminet_runtime.process import peak_rss_bytes
+from aminet_runtime.remarks import remarks_on
+from aminet_runtime.result import InputSummary, ModelReference, PatientResult, printable
+from aminet_runtime.scan import Scan
+from aminet_runtime.slice_window import SliceSource, fill_planes, window_step
+from aminet_runtime.stopwatch import Stopwatch
+from aminet_runtime.supervisor import OnProgress, Supervisor
+from aminet_runtime.threads import available_threads
+
+CASE_THREADS = 3
+CASE_SLICE_NOT_FINITE = 21
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SliceScore:
+    """What the network says about one slice.
+
+    Attributes:
+        index: Position of the slice along the body, 0 is the lowest.
+        probabilities: float32 [15] in 0..1.
+        evidence: float32 [15, h, w], where the network looked; h x w covers the whole slice.
+    """
+
+    index: int
+    probabilities: NDArray[np.float32]
+    evidence: NDArray[np.float32]
+
+
+class Session:
+    """An opened bundle; use `Session.open` in a `with` block.
+
+    Attributes:
+        bundle: What runs.
+        threads: Threads of one inference.
+    """
+
+    def __init__(self, bundle: Bundle, engine: Engine, *, threads: int, started: float) -> None:
+        """Take over an engine; use `Session.open`."""
+        self.bundle = bundle
+        self.threads = threads
+        self._engine: Engine | None = engine
+        self._network: CompiledNetwork | None = None
+        self._start_ms = (time.perf_counter() - started) * 1000.0
+
+    @classmethod
+    def open(
+        cls,
+        bundle: str | Path | Bundle | None = None,
+        *,
+        threads: int | None = None,
+        started: float | None = None,
+    ) -> Self:
+        """Verify a bundle and read its network.
+
+        Args:
+            bundle: A bundle or its folder; the one that comes with the package if None.
+            threads: Threads of one inference; what the process may use if None.
+            started: When the work began, by `time.perf_counter`, for the timings; now if None.
+
+        Raises:
+            ModelInvalid: The bundle cannot be read.
+            ModelUntrusted: A file of the bundle was changed.
+            ModelIncompatible: Bundle, OpenVINO and machine do not fit together.
+            UsageError: `threads` is below 1.
+        """
+        begin = time.perf_counter() if started is None else started
+        count = _thread_count(threads)
+        opened = bundle if isinstance(bundle, Bundle) else Bundle.open(_bundle_path(bundle))
+        return cls(opened, OpenVinoEngine(opened, threads=count), threads=count, started=begin)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the network's memory back; the session cannot be used any more."""
+        self._network = None
+        self._engine = None
+
+    @property
+    def engine_version(self) -> str:
+        """Name and version of the engine."""
+        return self._opened_engine().version
+
+    @property
+    def engine_settings(self) -> Mapping[str, str]:
+        """The engine's settings as it reports them; empty before the first slice."""
+        return {} if self._network is None else self._network.settings
+
+    def run(
+        self,
+        patient: str | Path | PatientFolder,
+        *,
+        budget: Budget | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> PatientResult:
+        """Find the affected regions of one patient.
+
+        Args:
+            patient: The patient's folder; it is only read.
+            budget: Limits of time and memory; the client's (`Budget()`) if None.
+            on_progress: Called after each slice with how many are done and how many there are.
+
+        Raises:
+            InputError: A file is missing, damaged, not supported, or shows no head.
+            ModelInvalid: The network cannot take these slices.
+            ModelIncompatible: This machine cannot run the network.
+            BudgetExceeded: Time or memory do not suffice.
+        """
+        clock = self._begin_patient()
+        folder = patient if isinstance(patient, PatientFolder) else PatientFolder.open(patient)
+        supervisor = Supervisor(budget or Budget(), started=clock.started, on_progress=on_progress)
+        with Scan.open(folder, self.bundle.metadata.input.channels) as scan:
+            scores = self._score_scan(scan, supervisor, clock)
+            scan.verify()
+        return self._result(folder, scan, scores, clock)
+
+    def stream(
+        self, slices: Iterable[NDArray[np.float32]], *, slice_spacing_mm: float | None = None
+    ) -> Iterator[SliceScore]:
+        """Score slices as they arrive; the caller vouches that they show a head in HU.
+
+        Args:
+            slices: Arrays [C, H, W] in HU and canonical orientation (docs/architecture.md), one
+                for each slice from the lowest up, one channel for each of the bundle's. An array
+                may be reused once the next one is asked for.
+            slice_spacing_mm: Distance of the slices; needed if the bundle's window is in mm.
+
+        Yields:
+            A score for each slice, in order; with a window of slices, later than its slice.
+
+        Raises:
+            ValueError: A slice has another shape than [C, H, W] or than the first one.
+            InputUnsuitable: A slice holds values that are not finite.
+        """
+        step = self._step(slice_spacing_mm)
+        arrays = iter(slices)
+        for first in arrays:
+            height, width = self._require_shape(first)
+            network = self._network_for(height, width)
+            source = _copying(chain([first], arrays), shape=first.shape)
+            yield from self._score(source, network, step=step)
+
+    def _begin_patient(self) -> Stopwatch:
+        """Start the clock; the first patient's includes the start of the session."""
+        start_ms, self._start_ms = self._start_ms, 0.0
+        return Stopwatch(start_ms=start_ms)
+
+    def _score_scan(
+        self, scan: Scan, supervisor: Supervisor, clock: Stopwatch
+    ) -> NDArray[np.float32]:
+        """Score all slices of a scan: float32 [Z, 15], lowest slice first."""
+        depth, height, width = scan.shape
+        step = self._step(scan.spacing_mm[2])
+        supervisor.require_memory(
+            needed_bytes(
+                self.bundle, height=height, width=width, step=step, held_bytes=scan.held_bytes
+            )
+        )
+        clock.lap("open")
+        network = self._network_for(height, width)
+        clock.lap("compile")
+        regions = len(self.bundle.metadata.regions.names)
+        scores = np.zeros((depth, regions), np.float32)
+        for score in supervisor.watch(self._score(scan.slices(), network, step=step), depth):
+            scores[score.index] = score.probabilities
+        clock.lap("stream")
+        return scores
+
+    def _score(
+        self, source: SliceSource, network: CompiledNetwork, *, step: int
+    ) -> Iterator[SliceScore]:
+        window = self.bundle.metadata.input.window
+        for index in fill_planes(source, network.input_hu, window=window, step=step):
+            answer = network.infer()
+            yield SliceScore(index, answer.probabilities, answer.evidence)
+
+    def _network_for(self, height: int, width: int) -> CompiledNetwork:
+        """Return the network for this slice size; the one of another size is given up."""
+        if self._network is None or self._network.input_hu.shape[1:] != (height, width):
+            self._network = None
+            self._network = self._opened_engine().compile(height=height, width=width)
+        return self._network
+
+    def _opened_engine(self) -> Engine:
+        if self._engine is None:
+            raise ValueError("the session is closed; open another one")
+        return self._engine
+
+    def _step(self, slice_spacing_mm: float | None) -> int:
+        wanted_mm = self.bundle.metadata.input.window_spacing_mm
+        return window_step(wanted_mm, slice_spacing_mm=slice_spacing_mm)
+
+    def _require_shape(self, first: NDArray[np.float32]) -> tuple[int, int]:
+        channels = self.bundle.metadata.input.channels
+        if first.ndim != 3 or len(first) != len(channels) or 0 in first.shape:
+            raise ValueError(
+                f"a slice of shape {first.shape}: [{len(channels)}, H, W] is needed, one plane "
+                f"for each of {', '.join(channels)}"
+            )
+        return first.shape[1], first.shape[2]
+
+    def _result(
+        self, folder: PatientFolder, scan: Scan, scores: NDArray[np.float32], clock: Stopwatch
+    ) -> PatientResult:
+        metadata = self.bundle.metadata
+        return PatientResult(
+            patient=printable(folder.patient_id) or "unnamed",
+            created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            model=self._model_reference(),
+            regions=find_regions(scores, metadata.decision, names=metadata.regions.names),
+            scores=scores,
+            input=_summarise(scan),
+            warnings=remarks_on(scan, metadata, self._opened_engine(), patient=folder.path),
+            threads=self.threads,
+            timings_ms=clock.timings(),
+            peak_rss_mib=_peak_rss_mib(),
+            disclaimer=metadata.disclaimer,
+        )
+
+    def _model_reference(self) -> ModelReference:
+        metadata = self.bundle.metadata
+        return ModelReference(
+            id=metadata.model_id,
+            approach=metadata.approach.value,
+            precision=metadata.precision.value,
+            bundle=metadata.name,
+            engine=self.engine_version,
+        )
+
+
+def _thread_count(wanted: int | None) -> int:
+    if wanted is None:
+        return available_threads()
+    if wanted < 1:
+        raise UsageError(
+            f"{wanted} threads cannot run anything", case=CASE_THREADS, hint="use 1 or more"
+        )
+    return wanted
+
+
+def _bundle_path(bundle: str | Path | None) -> Path:
+    return default_bundle_path() if bundle is None else Path(bundle)
+
+
+def _copying(arrays: Iterable[NDArray[np.float32]], *, shape: tuple[int, ...]) -> SliceSource:
+    """Number the caller's arrays, and let each be copied into the network's input."""
+    for index, array in enumerate(arrays):
+        if array.shape != shape:
+            raise ValueError(f"slice {index} has shape {array.shape}, the first one had {shape}")
+        if not np.isfinite(array).all():
+            raise InputUnsuitable(
+                f"slice {index} holds values that are not finite",
+                case=CASE_SLICE_NOT_FINITE,
+                hint="hand over HU as numbers",
+            )
+        yield index, partial(_copy, array)
+
+
+def _copy(array: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+    np.copyto(out, array, casting="same_kind")
+
+
+def _summarise(scan: Scan) -> InputSummary:
+    names = (printable(path.name) for path in scan.paths)
+    return InputSummary(
+        files=dict(zip(names, scan.file_hashes(), strict=True)),
+        shape=scan.shape[::-1],
+        spacing_mm=scan.spacing_mm,
+    )
+
+
+def _peak_rss_mib() -> float | None:
+    peak = peak_rss_bytes()
+    return None if peak is None else round(peak / MIB, 1)
