@@ -109,7 +109,7 @@ class Nifti:
         if gzipped is None:
             gzipped = path.suffix == ".gz"
         content = self.content()
-        path.write_bytes(gzip.compress(content, 6, mtime=0) if gzipped else content)
+        path.write_bytes(gzip.compress(content, 1, mtime=0) if gzipped else content)
         return path
 
     def _stored_dtype(self) -> np.dtype[Any]:
