@@ -24,6 +24,7 @@ from aminet_runtime.errors import InputDamaged, InputMissing
 
 CHUNK_BYTES = 128 * 1024  # of 64 to 512 KiB the fastest; both chunks stay in the L2 cache
 _GZIP_MAGIC = b"\x1f\x8b"
+_MEMBER_START_BYTES = CHUNK_BYTES // 2  # isal 1.9 misreads a gzip header that comes in two parts
 _InflateError: type[Exception] = igzip_lib.IsalError  # type: ignore[assignment]  # isal's stub errs
 _COPY_HINT = "copy the file again"
 
@@ -261,8 +262,14 @@ class _GzipBytes:
                 hint=_COPY_HINT,
             )
         self._member = igzip_lib.IgzipDecompressor(igzip_lib.DECOMP_GZIP)
-        self._pending = rest
+        self._pending = self._lengthen(rest)
         return True
+
+    def _lengthen(self, start: bytes) -> bytes:
+        """Read on until the start of a member holds its whole header, if the file goes on."""
+        while len(start) < _MEMBER_START_BYTES and (chunk := self._next_chunk()):
+            start += chunk
+        return start
 
     def _next_chunk(self) -> memoryview:
         return self._chunk[: self._file.read_into(self._chunk)]

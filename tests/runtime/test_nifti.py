@@ -5,9 +5,11 @@ import gzip
 import hashlib
 import os
 import socket
+import struct
 import subprocess
 import sys
 import tracemalloc
+import zlib
 
 import numpy as np
 import pytest
@@ -415,6 +417,30 @@ def test_reads_gzip_files_of_many_members(size, small_nifti, tmp_path):
     path.write_bytes(b"".join(gzip.compress(piece) for piece in [*pieces, b""]))
     voxels, _ = read(path)
     assert np.array_equal(voxels.transpose(2, 1, 0), small_nifti.voxels)
+
+
+def test_headers_of_gzip_members_may_lie_across_chunks(tmp_path):
+    """With all optional fields, at ever other places of the chunks in which the file is read."""
+    rng = np.random.default_rng(0)
+    pieces = [rng.integers(0, 256, 60, dtype=np.uint8).tobytes() for _ in range(3000)]
+    path = tmp_path / "bytes.gz"
+    path.write_bytes(b"".join(gzip_member(piece) for piece in pieces))
+    assert path.stat().st_size > 5 * CHUNK_BYTES
+    source = open_source(path)
+    got = bytearray(len(pieces) * 60)
+    assert source.read_into(memoryview(got)) == len(got)
+    source.finish()
+    source.close()
+    assert got == b"".join(pieces)
+
+
+def gzip_member(data):
+    """A gzip member whose header has an extra field, a name, a comment and a check sum."""
+    header = b"\x1f\x8b\x08\x1e" + bytes(6) + b"\x64\x00" + b"x" * 100
+    header += b"name" * 9 + b"\0" + b"comment" * 9 + b"\0"
+    header += struct.pack("<H", zlib.crc32(header) & 0xFFFF)
+    raw_deflate = zlib.compress(data)[2:-4]
+    return header + raw_deflate + struct.pack("<LL", zlib.crc32(data), len(data))
 
 
 def test_a_wrong_check_sum_is_damage(small_nifti, tmp_path):
