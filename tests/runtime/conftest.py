@@ -221,6 +221,15 @@ def small_nifti(small_hu: NDArray[np.int16], small_affine: NDArray[np.float64]) 
     return Nifti(voxels=small_hu.transpose(2, 1, 0), affine=small_affine)
 
 
+@pytest.fixture(
+    params=[(1, "<"), (1, ">"), (2, "<"), (2, ">")], ids=lambda form: f"NIfTI-{form[0]}{form[1]}"
+)
+def any_nifti(request: pytest.FixtureRequest, small_nifti: Nifti) -> Nifti:
+    """`small_nifti` in both versions and byte orders."""
+    version, byte_order = request.param
+    return replace(small_nifti, version=version, byte_order=byte_order)
+
+
 @pytest.fixture
 def stored_alike(
     small_hu: NDArray[np.int16], small_affine: NDArray[np.float64]

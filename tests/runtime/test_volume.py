@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from aminet_runtime import volume as volume_module
-from aminet_runtime.errors import InputDamaged, InputMissing, InputUnsupported
+from aminet_runtime.errors import AminetError, InputDamaged, InputMissing, InputUnsupported
 from aminet_runtime.volume import Volume, slices_together
 
 FORMATS = [
@@ -206,3 +206,58 @@ def test_volumes_of_different_length_do_not_walk_together(nifti, tmp_path):
         list(slices_together(volumes))
     for volume in volumes:
         volume.close()
+
+
+# --- damage ---
+
+
+def outcome(path):
+    """What a reader gets: HU [Z, H, W], or None where the file is refused."""
+    try:
+        with Volume.open(path) as volume:
+            hu, _ = read_hu(volume)
+            assert volume.sha256
+    except AminetError:
+        return None
+    return hu
+
+
+@pytest.mark.parametrize("name", ["CTA1.nii", "CTA1.nii.gz"])
+def test_refuses_a_file_cut_at_any_length(name, any_nifti, tmp_path):
+    path = any_nifti.write(tmp_path / name)
+    whole = path.read_bytes()
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        assert outcome(path) is None, length
+
+
+@pytest.mark.parametrize("mask", [0x01, 0x80, 0xFF])
+def test_a_flipped_byte_in_a_gzip_file_changes_no_voxel_unnoticed(mask, small_nifti, tmp_path):
+    path = small_nifti.write(tmp_path / "CTA1.nii.gz")
+    whole, expected = path.read_bytes(), outcome(path)
+    assert expected is not None
+    for position in range(len(whole)):
+        path.write_bytes(flipped(whole, position, mask))
+        got = outcome(path)
+        assert got is None or np.array_equal(got, expected), position
+    # what is not refused are the time stamp and codes of the deflate stream that nothing uses
+
+
+@pytest.mark.parametrize("mask", [0x01, 0x80, 0xFF])
+def test_a_flipped_byte_in_a_plain_header_changes_no_voxel_unnoticed(mask, any_nifti, tmp_path):
+    """All but the scaling is cross-checked; a plain file has no check sum for the rest."""
+    path = any_nifti.write(tmp_path / "CTA1.nii")
+    whole, expected = path.read_bytes(), outcome(path)
+    assert expected is not None
+    scaling = {1: range(112, 120), 2: range(176, 192)}[any_nifti.version]
+    for position in range(len(any_nifti.head())):
+        path.write_bytes(flipped(whole, position, mask))
+        got = outcome(path)
+        if position not in scaling:
+            assert got is None or np.array_equal(got, expected), position
+
+
+def flipped(raw, position, mask):
+    changed = bytearray(raw)
+    changed[position] ^= mask
+    return bytes(changed)
