@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A digital phantom of multiphase CTA in stroke, grown from a seed.
+
+Results on phantoms say nothing about patients.
+
+    config      every knob, and the presets
+    head        shape of a head as signed distances
+    courses     usual course of the named vessels
+    arteries    named arteries and growth to the surface
+    veins       sinuses and veins
+    vessels     the vessel graph
+    anatomy     head and vessels: the seam for other sources
+    grid        voxels, pose, coarse model grids
+    stroke      clots
+    flow        arrival and HU of the blood in three phases
+    perfusion   blood in the tissue, the SPIRAL-like map
+    atlas       15 regions
+    tissue      HU of a slice without vessels
+    lumen       vessels drawn into a slice
+    scanner     noise, head holder, misregistration
+    render      model to voxels
+    patient     one patient, slice by slice
+    files       the six files of a patient
+    cohort      many patients, resumable
+    cli         `aminet-phantom`
+
+Arrays of a slice are canonical LPS [H, W]; model coordinates are RAS millimetres.
+"""
+
+from aminet_benchmarks.phantom.atlas import REGION_MIRROR, REGION_NAMES
+from aminet_benchmarks.phantom.config import PhantomConfig, preset_config
+from aminet_benchmarks.phantom.patient import PhantomPatient, make_patient
+from aminet_benchmarks.phantom.render import PhantomSlice
+
+__all__ = [
+    "REGION_MIRROR",
+    "REGION_NAMES",
+    "PhantomConfig",
+    "PhantomPatient",
+    "PhantomSlice",
+    "make_patient",
+    "preset_config",
+]

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A cohort of phantoms: one folder a patient, on all cores, resumed where it stopped."""
+
+import json
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from aminet_benchmarks.phantom.atlas import REGION_MIRROR, REGION_NAMES
+from aminet_benchmarks.phantom.config import PhantomConfig
+from aminet_benchmarks.phantom.files import TRUTH_FILE, write_patient
+from aminet_benchmarks.phantom.patient import Twin, make_patient
+from aminet_benchmarks.phantom.version import GENERATOR_VERSION
+from aminet_runtime.errors import OutputExists, UsageError
+from aminet_runtime.publish import require_writable_folder, write_whole
+
+REGIONS_FILE = "regions.json"
+SEEDS_PER_COHORT = 100_000
+THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class CohortPlan:
+    """What a cohort is made of.
+
+    Attributes:
+        folder: Where the patient folders go.
+        patients: How many.
+        seed: Seed of the cohort; patient n has the seed `seed * 100000 + n`.
+        config: What the patients are drawn from.
+        twin: `self`, or which twins of these patients to write.
+        jobs: Processes.
+    """
+
+    folder: Path
+    patients: int
+    seed: int
+    config: PhantomConfig
+    twin: Twin = "self"
+    jobs: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that make no cohort."""
+        if not 1 <= self.patients <= SEEDS_PER_COHORT:
+            raise UsageError(f"--patients {self.patients} is not 1 to {SEEDS_PER_COHORT}")
+        if self.seed < 0:
+            raise UsageError(f"--seed {self.seed} is below 0")
+        if self.jobs < 1:
+            raise UsageError(f"--jobs {self.jobs} is below 1")
+
+
+def patient_id(seed: int) -> str:
+    """Return the folder name of the patient with a seed."""
+    return f"p{seed:07d}"
+
+
+def write_cohort(plan: CohortPlan, *, on_progress: Progress | None = None) -> list[Path]:
+    """Write the patients of a cohort that are not there yet, and regions.json.
+
+    Args:
+        plan: What to write.
+        on_progress: Called with (patients done, all patients).
+
+    Returns:
+        The patient folders, those that were there already among them.
+
+    Raises:
+        OutputExists: A patient folder is there, but of another kind of cohort.
+        OutputNotWritable: The disk or the permissions do not allow it.
+    """
+    require_writable_folder(plan.folder)
+    seeds = [plan.seed * SEEDS_PER_COHORT + number for number in range(plan.patients)]
+    folders = [plan.folder / patient_id(seed) for seed in seeds]
+    missing = [
+        seed
+        for seed, folder in zip(seeds, folders, strict=True)
+        if not _is_done(folder, seed, plan)
+    ]
+    write_whole(plan.folder / REGIONS_FILE, _regions_json())
+    report = on_progress or (lambda _done, _total: None)
+    report(plan.patients - len(missing), plan.patients)
+    for count, _ in enumerate(_written(missing, plan), start=1):
+        report(plan.patients - len(missing) + count, plan.patients)
+    return folders
+
+
+def _is_done(folder: Path, seed: int, plan: CohortPlan) -> bool:
+    """Say whether this very patient is there; refuse to mix it with another kind."""
+    if not folder.exists() or not any(folder.iterdir()):
+        return False
+    if _made_from(folder) != _expected(seed, plan):
+        raise OutputExists(
+            "there is another patient of this name",
+            path=folder,
+            hint="write this cohort into another folder, or remove that one",
+        )
+    return True
+
+
+def _made_from(folder: Path) -> dict[str, object] | None:
+    try:
+        truth = json.loads((folder / TRUTH_FILE).read_text(encoding="utf-8"))
+        return {key: truth[key] for key in ("generator_version", "seed", "twin", "config")}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _expected(seed: int, plan: CohortPlan) -> dict[str, object]:
+    return {
+        "generator_version": GENERATOR_VERSION,
+        "seed": seed,
+        "twin": plan.twin,
+        "config": json.loads(json.dumps(asdict(plan.config))),
+    }
+
+
+def _regions_json() -> bytes:
+    text = json.dumps({"names": list(REGION_NAMES), "mirror": list(REGION_MIRROR)}, indent=2)
+    return (text + "\n").encode()
+
+
+def _written(seeds: list[int], plan: CohortPlan) -> Iterator[int]:
+    """Write patients and yield each seed when its patient is whole."""
+    if plan.jobs == 1 or len(seeds) < 2:
+        for seed in seeds:
+            _write_one(seed, plan)
+            yield seed
+        return
+    with (
+        _one_thread_each(),
+        ProcessPoolExecutor(plan.jobs, multiprocessing.get_context("spawn")) as pool,
+    ):
+        waiting = {pool.submit(_write_one, seed, plan): seed for seed in seeds}
+        try:
+            for future in as_completed(waiting):
+                future.result()
+                yield waiting[future]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _write_one(seed: int, plan: CohortPlan) -> None:
+    patient = make_patient(seed, plan.config, twin=plan.twin)
+    write_patient(patient, plan.folder / patient_id(seed))
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Let the processes that are started here use one BLAS thread each."""
+    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

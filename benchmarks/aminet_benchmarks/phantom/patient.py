@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One phantom patient: a small model, and its slices rendered on demand."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aminet_benchmarks.phantom.anatomy import Anatomy, grow_anatomy
+from aminet_benchmarks.phantom.atlas import REGION_COUNT, build_atlas
+from aminet_benchmarks.phantom.config import PhantomConfig
+from aminet_benchmarks.phantom.flow import Bolus, Flow, draw_bolus, solve_flow
+from aminet_benchmarks.phantom.grid import ModelGrid, Pose, ScanGrid, draw_grid, draw_pose
+from aminet_benchmarks.phantom.lumen import string_beads
+from aminet_benchmarks.phantom.perfusion import build_perfusion
+from aminet_benchmarks.phantom.randomness import stream
+from aminet_benchmarks.phantom.render import PhantomSlice, RenderModel, SliceRenderer
+from aminet_benchmarks.phantom.stroke import Clot, draw_clots
+from aminet_benchmarks.phantom.tissue import build_tissue
+
+Twin = Literal["self", "none", "mirror"]
+PHASES = (1, 2, 3)
+TISSUE_STEP_MM = 3.0
+ATLAS_STEP_MM = 4.0
+PERFUSION_STEP_MM = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class PhantomPatient:
+    """A phantom patient; make one with `make_patient`.
+
+    Attributes:
+        seed: Seed of the patient.
+        config: What it was drawn from.
+        twin: `self`, or which twin this is.
+        grid: Voxel grid in canonical order.
+        pose: How the head lies in it.
+        anatomy: Head and vessels.
+        clots: The truth.
+        bolus: Contrast and times of the phases.
+        flow: Blood in each vessel.
+        renderer: Draws slices.
+    """
+
+    seed: int
+    config: PhantomConfig
+    twin: Twin
+    grid: ScanGrid
+    pose: Pose
+    anatomy: Anatomy
+    clots: tuple[Clot, ...]
+    bolus: Bolus
+    flow: Flow
+    renderer: SliceRenderer
+
+    def slice(
+        self, index: int, *, phases: tuple[int, ...] = PHASES, spiral: bool = True
+    ) -> PhantomSlice:
+        """Render one slice.
+
+        Args:
+            index: Number of the slice, 0 the lowest.
+            phases: Which of the phases 1, 2, 3, in the order wanted.
+            spiral: Whether to make the SPIRAL-like map, too.
+        """
+        return self.renderer.slice(index, phases=phases, spiral=spiral)
+
+    def slices(
+        self,
+        indices: Iterable[int] | None = None,
+        *,
+        phases: tuple[int, ...] = PHASES,
+        spiral: bool = True,
+    ) -> Iterator[PhantomSlice]:
+        """Render slices one by one, by default all of them from below."""
+        for index in range(self.grid.shape[2]) if indices is None else indices:
+            yield self.renderer.slice(index, phases=phases, spiral=spiral)
+
+    @property
+    def labels(self) -> NDArray[np.uint8]:
+        """Return the truth uint8 [Z, 15], counted from clot and atlas voxels."""
+        labels = np.zeros((self.grid.shape[2], REGION_COUNT), np.uint8)
+        for index in self.renderer.clot_slices():
+            clot = self.renderer.clot(index)
+            if clot.any():
+                labels[index, np.unique(self.renderer.atlas(index)[clot > 0])] = 1
+        return labels
+
+
+def make_patient(
+    seed: int, config: PhantomConfig | None = None, *, twin: Twin = "self"
+) -> PhantomPatient:
+    """Draw a patient.
+
+    Args:
+        seed: The same seed and configuration give the same voxels.
+        config: What to draw from, the preset `report` by default.
+        twin: `self`; `none` for the same head without clots; `mirror` with the clots in the
+            same vessels of the other side.
+    """
+    config = config or PhantomConfig()
+    pose = draw_pose(stream(seed, "pose"), config)
+    grid = draw_grid(stream(seed, "grid"), config, pose)
+    anatomy = grow_anatomy(seed, config)
+    bolus = draw_bolus(stream(seed, "bolus"), config)
+    clots = _draw_stroke(anatomy, seed, config, twin)
+    flow = solve_flow(anatomy.vessels, clots, bolus=bolus, rng=stream(seed, "collaterals"))
+    perfusion = build_perfusion(
+        ModelGrid(grid, pose=pose, step_mm=PERFUSION_STEP_MM),
+        anatomy=anatomy,
+        flow=flow,
+        bolus=bolus,
+        config=config,
+        seed=seed,
+    )
+    model = RenderModel(
+        grid=grid,
+        pose=pose,
+        tissue=build_tissue(
+            ModelGrid(grid, pose=pose, step_mm=TISSUE_STEP_MM), head=anatomy.head, seed=seed
+        ),
+        atlas=build_atlas(
+            ModelGrid(grid, pose=pose, step_mm=ATLAS_STEP_MM),
+            head=anatomy.head,
+            config=config,
+            seed=seed,
+        ),
+        perfusion=perfusion,
+        beads=string_beads(anatomy.vessels, pose=pose, grid=grid),
+        node_hu=flow.phase_hu,
+        node_clot=_clot_values(clots, len(anatomy.vessels.radius_mm)),
+    )
+    return PhantomPatient(
+        seed=seed,
+        config=config,
+        twin=twin,
+        grid=grid,
+        pose=pose,
+        anatomy=anatomy,
+        clots=clots,
+        bolus=bolus,
+        flow=flow,
+        renderer=SliceRenderer(model, seed=seed, config=config),
+    )
+
+
+def _draw_stroke(
+    anatomy: Anatomy, seed: int, config: PhantomConfig, twin: Twin
+) -> tuple[Clot, ...]:
+    if twin == "none":
+        return ()
+    rng = stream(seed, "stroke")
+    return draw_clots(anatomy.vessels, rng, config, mirrored=twin == "mirror")
+
+
+def _clot_values(clots: tuple[Clot, ...], count: int) -> NDArray[np.uint8]:
+    values = np.zeros(count, np.uint8)
+    for clot in clots:
+        values[clot.nodes] = clot.value
+    return values

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Phantoms straight to prepared data: thousands of patients, no volumes on disk."""
+
+import hashlib
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aminet_benchmarks.phantom.patient import PhantomPatient
+from aminet_runtime.patient import Channel
+from aminet_runtime.regions import REGION_COUNT
+from aminet_train.prepare import clot_cells
+from aminet_train.prepared import CELL_GRID, PatientTruth, ScanInfo
+
+PHASE_OF_CHANNEL = {Channel.CTA1: 1, Channel.CTA2: 2, Channel.CTA3: 3}
+
+
+class PhantomSource:
+    """A phantom as a source of slices for `aminet_train.prepare.prepare_patient`.
+
+    Args:
+        patient: The phantom.
+        name: Its patient id.
+        channels: Wanted channels, phases or the SPIRAL-like map.
+    """
+
+    def __init__(self, patient: PhantomPatient, name: str, channels: tuple[Channel, ...]) -> None:
+        self._patient = patient
+        self._name = name
+        self._channels = channels
+
+    @property
+    def patient_id(self) -> str:
+        """Name of the patient."""
+        return self._name
+
+    def truth(self) -> PatientTruth:
+        """Count labels and cells from the clot's voxels, without rendering HU."""
+        renderer = self._patient.renderer
+        count = self._patient.grid.shape[2]
+        labels = np.zeros((count, REGION_COUNT), np.uint8)
+        cells = np.zeros((count, *CELL_GRID), np.uint16)
+        for index in renderer.clot_slices():
+            clot = renderer.clot(index)
+            if clot.any():
+                atlas = renderer.atlas(index)
+                labels[index, np.unique(atlas[clot > 0])] = 1
+                cells[index] = clot_cells(clot, atlas)
+        return PatientTruth(labels, cells)
+
+    def images_hu(self, indices: NDArray[np.int32]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """Render the wanted slices."""
+        phases = tuple(PHASE_OF_CHANNEL[c] for c in self._channels if c in PHASE_OF_CHANNEL)
+        wants_spiral = Channel.SPIRAL in self._channels
+        for index in indices.tolist():
+            rendered = self._patient.slice(index, phases=phases, spiral=wants_spiral)
+            planes = iter(rendered.phases)
+            image = [
+                rendered.spiral if channel is Channel.SPIRAL else next(planes)
+                for channel in self._channels
+            ]
+            yield index, np.stack(image)  # type: ignore[arg-type]  # the map was asked for
+
+    def about(self) -> ScanInfo:
+        """Return the grid, and as fingerprint a hash of what determines the voxels."""
+        what = f"{self._patient.seed} {self._patient.config!r} {self._patient.twin}"
+        grid = self._patient.grid
+        return ScanInfo(
+            shape=grid.shape,
+            spacing_mm=grid.spacing_mm,
+            fingerprint=hashlib.sha256(what.encode()).hexdigest(),
+        )
