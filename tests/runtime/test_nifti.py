@@ -295,6 +295,13 @@ def test_follows_links(small_nifti, tmp_path):
     assert np.array_equal(read(tmp_path / "CTA1.nii")[0], read(target)[0])
 
 
+@pytest.mark.parametrize("name", ["O_NONBLOCK", "O_NOCTTY"])
+def test_opens_files_where_posix_flags_are_unknown(name, small_nifti, tmp_path, monkeypatch):
+    monkeypatch.delattr(os, name, raising=False)  # as on Windows
+    voxels, _ = read(small_nifti.write(tmp_path / "CTA1.nii.gz"))
+    assert np.array_equal(voxels.transpose(2, 1, 0), small_nifti.voxels)
+
+
 def test_disk_errors_are_damage(small_nifti, tmp_path, monkeypatch):
     class BadDisk(byte_source.io.FileIO):
         def readinto(self, _buffer):
