@@ -9,8 +9,8 @@ from the content and not from the terminal, so the text is the same everywhere.
 import math
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from aminet_runtime.batch import PatientOutcome
 from aminet_runtime.decision import RegionFinding
 from aminet_runtime.errors import AminetError
 from aminet_runtime.result import PatientResult, printable
@@ -23,19 +23,6 @@ MODEL_ID_DIGITS = 12
 
 _COLUMNS = ("", "region", "finding", "probability", "threshold", "slices (peak)")
 _RIGHT_ALIGNED = frozenset({0, 3, 4})
-
-
-@dataclass(frozen=True, slots=True)
-class PatientOutcome:
-    """How one patient of a run ended.
-
-    Attributes:
-        patient: The patient's name, printable.
-        ending: The result, or the error that took its place.
-    """
-
-    patient: str
-    ending: PatientResult | AminetError
 
 
 def format_result(result: PatientResult) -> str:
@@ -52,12 +39,23 @@ def format_result(result: PatientResult) -> str:
     )
 
 
-def format_overview(outcomes: Sequence[PatientOutcome]) -> str:
-    """Return the table that closes a run of several patients, ending in a line break."""
-    rows = [("patient", "outcome"), *(_overview_row(outcome) for outcome in outcomes)]
-    failed = sum(isinstance(outcome.ending, AminetError) for outcome in outcomes)
-    count = f"{len(outcomes)} patients: {len(outcomes) - failed} done, {failed} failed."
-    return "\n".join((*align(rows), "", count, ""))
+def format_overview(rows: Sequence[tuple[str, str]]) -> str:
+    """Return the table that closes a run of several patients, ending in a line break.
+
+    Args:
+        rows: What `overview_row` returned for each.
+    """
+    return "\n".join((*align([("patient", "outcome"), *rows]), ""))
+
+
+def overview_row(outcome: PatientOutcome) -> tuple[str, str]:
+    """Return patient and outcome, each on one line."""
+    if isinstance(outcome.ending, AminetError):
+        return outcome.patient, f"error[{outcome.ending.code}]: {outcome.ending}"
+    flagged = ", ".join(printable(finding.name) for finding in outcome.ending.affected)
+    warnings = outcome.ending.warnings
+    remark = f"; {_count(warnings, 'warning')}" if warnings else ""
+    return outcome.patient, f"flagged: {flagged or 'none'}{remark}"
 
 
 def _headline(result: PatientResult) -> Iterator[str]:
@@ -125,15 +123,6 @@ def _closing(result: PatientResult) -> Iterator[str]:
     for warning in result.warnings:
         yield from _wrapped(f"warning[{warning.code}]: {warning.message}")
     yield from _wrapped(printable(result.disclaimer))
-
-
-def _overview_row(outcome: PatientOutcome) -> tuple[str, str]:
-    if isinstance(outcome.ending, AminetError):
-        return outcome.patient, f"error[{outcome.ending.code}]: {outcome.ending}"
-    flagged = ", ".join(printable(finding.name) for finding in outcome.ending.affected)
-    warnings = len(outcome.ending.warnings)
-    remark = f"; {warnings} warning{'s' * (warnings != 1)}" if warnings else ""
-    return outcome.patient, f"flagged: {flagged or 'none'}{remark}"
 
 
 def _wrapped(text: str) -> list[str]:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from aminet_runtime.budget import MIB, Budget
 from aminet_runtime.bundle import Bundle, default_bundle_path
 from aminet_runtime.decision import find_regions
-from aminet_runtime.engines.engine import CompiledNetwork, Engine
+from aminet_runtime.engines.engine import CompiledNetwork, Engine, NetworkAnswer
 from aminet_runtime.engines.openvino import OpenVinoEngine
 from aminet_runtime.errors import InputUnsuitable, UsageError
 from aminet_runtime.memory_estimate import needed_bytes
@@ -171,11 +171,25 @@ class Session:
         """
         step = self._step(slice_spacing_mm)
         arrays = iter(slices)
-        for first in arrays:
-            height, width = self._require_shape(first)
-            network = self._network_for(height, width)
-            source = _copying(chain([first], arrays), shape=first.shape)
-            yield from self._score(source, network, step=step)
+        first = next(arrays, None)
+        if first is None:
+            return
+        height, width = _require_planes(first, len(self.bundle.metadata.input.channels))
+        network = self._network_for(height, width)
+        source = _copying(chain([first], arrays), shape=first.shape)
+        yield from self._score(source, network, step=step)
+
+    def answer(self, planes_hu: NDArray[np.float32]) -> NetworkAnswer:
+        """Answer for one slice whose neighbours are given, too.
+
+        Args:
+            planes_hu: float32 [channels x window, H, W] in HU, in the order of docs/bundle.md.
+        """
+        planes = self.bundle.metadata.input.planes
+        height, width = _require_planes(planes_hu, planes)
+        network = self._network_for(height, width)
+        network.input_hu[:] = planes_hu
+        return network.infer()
 
     def _begin_patient(self) -> Stopwatch:
         """Start the clock; the first patient's includes the start of the session."""
@@ -227,15 +241,6 @@ class Session:
         wanted_mm = self.bundle.metadata.input.window_spacing_mm
         return window_step(wanted_mm, slice_spacing_mm=slice_spacing_mm)
 
-    def _require_shape(self, first: NDArray[np.float32]) -> tuple[int, int]:
-        channels = self.bundle.metadata.input.channels
-        if first.ndim != 3 or len(first) != len(channels) or 0 in first.shape:
-            raise ValueError(
-                f"a slice of shape {first.shape}: [{len(channels)}, H, W] is needed, one plane "
-                f"for each of {', '.join(channels)}"
-            )
-        return first.shape[1], first.shape[2]
-
     def _result(
         self, folder: PatientFolder, scan: Scan, scores: NDArray[np.float32], clock: Stopwatch
     ) -> PatientResult:
@@ -273,6 +278,13 @@ def _thread_count(wanted: int | None) -> int:
             f"{wanted} threads cannot run anything", case=CASE_THREADS, hint="use 1 or more"
         )
     return wanted
+
+
+def _require_planes(array: NDArray[np.float32], planes: int) -> tuple[int, int]:
+    """Return height and width of an array [planes, H, W]."""
+    if array.ndim != 3 or len(array) != planes or 0 in array.shape:
+        raise ValueError(f"a slice of shape {array.shape}: [{planes}, H, W] is needed")
+    return array.shape[1], array.shape[2]
 
 
 def _bundle_path(bundle: str | Path | None) -> Path:

@@ -55,6 +55,11 @@ def skip_model_converter() -> None:
         sys.modules.setdefault(_CONVERTER, None)  # type: ignore[arg-type]  # None blocks an import
 
 
+def isa_limit() -> str:
+    """Return the instruction set that this process is limited to, or `none`."""
+    return os.environ.get(ISA_VARIABLE, "").upper() or "none"
+
+
 def is_isa_capped() -> bool:
     """Whether the process computes what all machines compute, as far as its settings tell."""
-    return os.environ.get(ISA_VARIABLE, "").upper() in ISAS_LIKE_THE_CAP
+    return isa_limit() in ISAS_LIKE_THE_CAP

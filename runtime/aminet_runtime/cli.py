@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`aminet-run`: patient folders in, findings out.
+
+What is slow to import is imported once the arguments are known to be good.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from aminet_runtime.budget import watchdog
+from aminet_runtime.cli_options import PROG, Options, parse
+from aminet_runtime.console import error_line, progress_bar, run_command
+from aminet_runtime.errors import AminetError, OutputNotWritable
+from aminet_runtime.process import started_at
+
+if TYPE_CHECKING:
+    from aminet_runtime.batch import PatientOutcome, ResultPlace
+    from aminet_runtime.session import Session
+
+EXIT_BUG = 1
+EXIT_WARNINGS = 3
+EXIT_TERMINATED = 143
+
+CASE_STDOUT = 6
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: Without the command's name; those of this process if None.
+
+    Returns:
+        The exit code.
+    """
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    if arguments is None:
+        _own_the_process()
+    debug = "--debug" in words
+    try:
+        with _terminating_cleanly():
+            return run_command(PROG, partial(_run, words), debug=debug)
+    except Exception as error:
+        if debug:
+            raise
+        kind = type(error).__name__
+        print(f"{PROG}: bug[{kind}]: {error}; run with --debug and report it", file=sys.stderr)
+        return EXIT_BUG
+
+
+def _own_the_process() -> None:
+    """Set what a library must not set for its host."""
+    from aminet_runtime.engines.openvino_import import skip_model_converter
+
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # nothing here multiplies matrices
+    skip_model_converter()
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a console may know few letters
+
+
+@contextmanager
+def _terminating_cleanly() -> Iterator[None]:
+    """Let SIGTERM unwind the stack, so that no half-written file stays."""
+
+    def leave(_signal: int, _frame: FrameType | None) -> None:
+        raise SystemExit(EXIT_TERMINATED)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _run(words: Sequence[str]) -> int:
+    """Do what is asked; an error that concerns no single patient is told as JSON, too."""
+    try:
+        options = parse(words)
+        _set_up_logging(options)
+        return _examine(options) if options.doctor else _run_patients(options)
+    except AminetError as error:
+        if "--json" in words:
+            _print_error_as_json(error, patient=None)
+        raise
+
+
+def _set_up_logging(options: Options) -> None:
+    if options.verbose or options.debug:
+        import logging
+
+        level = logging.DEBUG if options.debug else logging.INFO
+        logging.basicConfig(level=level, stream=sys.stderr, format=f"{PROG}: %(message)s")
+
+
+def _examine(options: Options) -> int:
+    from aminet_runtime.doctor import diagnose
+    from aminet_runtime.result import to_json_line
+
+    diagnosis = diagnose(options.bundle, threads=options.threads)
+    _print(to_json_line(diagnosis.to_json()) if options.json else diagnosis.to_text())
+    return diagnosis.exit_code
+
+
+def _run_patients(options: Options) -> int:
+    """Run one patient after the other and return the highest exit code."""
+    from aminet_runtime.batch import check_places, run_patient
+    from aminet_runtime.result_table import format_overview, overview_row
+
+    place = _result_place(options)
+    check_places(options.patients, place)
+    code, rows = 0, []
+    with _open_session(options) as session:
+        for patient in options.patients:
+            with progress_bar(Path(patient).name, quiet=options.quiet) as on_progress:
+                outcome = run_patient(
+                    session, patient, budget=options.budget, place=place, on_progress=on_progress
+                )
+            _report(outcome, options)
+            code = max(code, _exit_code(outcome, options))
+            rows.append(overview_row(outcome))
+    if len(rows) > 1 and not options.json:
+        _print(format_overview(rows))
+    return code
+
+
+def _result_place(options: Options) -> "ResultPlace | None":
+    from aminet_runtime.batch import ResultPlace
+    from aminet_runtime.result import PatientResult
+
+    if options.output is None:
+        return None
+    to_json = PatientResult.to_json_with_slices if options.slices else PatientResult.to_json
+    return ResultPlace(options.output, to_json=to_json, keeps_existing=options.no_clobber)
+
+
+def _open_session(options: Options) -> "Session":
+    started = started_at() or time.perf_counter()
+    with watchdog(options.budget.deadline(started=started)):
+        from aminet_runtime.session import Session
+
+        return Session.open(options.bundle, threads=options.threads, started=started)
+
+
+def _report(outcome: "PatientOutcome", options: Options) -> None:
+    """Print how one patient ended: results on stdout, errors on stderr."""
+    from aminet_runtime.result import to_json_line
+    from aminet_runtime.result_table import format_result
+
+    if isinstance(outcome.ending, AminetError):
+        _print_error(outcome.patient, outcome.ending, options)
+    elif options.json:
+        result = outcome.ending
+        values = result.to_json_with_slices() if options.slices else result.to_json()
+        _print(to_json_line(values))
+    else:
+        _print(format_result(outcome.ending))
+
+
+def _print_error(patient: str, error: AminetError, options: Options) -> None:
+    if options.json:
+        _print_error_as_json(error, patient=patient)
+    if options.debug:
+        import traceback
+
+        traceback.print_exception(error)
+    prog = PROG if len(options.patients) == 1 else f"{PROG}: {patient}"
+    print(error_line(prog, error), file=sys.stderr)
+
+
+def _print_error_as_json(error: AminetError, *, patient: str | None) -> None:
+    from aminet_runtime.result import error_to_json, to_json_line
+
+    _print(to_json_line(error_to_json(error, patient=patient)))
+
+
+def _exit_code(outcome: "PatientOutcome", options: Options) -> int:
+    if isinstance(outcome.ending, AminetError):
+        return outcome.ending.exit_code
+    return EXIT_WARNINGS if options.strict and outcome.ending.warnings else 0
+
+
+def _print(text: str) -> None:
+    """Print to stdout, and know whether it got there."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as cause:
+        raise OutputNotWritable(
+            f"the standard output cannot be written ({cause.strerror})",
+            case=CASE_STDOUT,
+            hint="check the disk",
+        ) from cause

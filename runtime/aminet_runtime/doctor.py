@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Is this machine fit to run this bundle? A list of checks, one verdict, one exit code."""
+
+import importlib.metadata
+import platform
+import shutil
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from isal import isal_zlib
+from numpy.typing import NDArray
+
+from aminet_runtime.budget import MIB, available_memory_bytes
+from aminet_runtime.cpu import cpu_name, has_required_instructions, instruction_sets
+from aminet_runtime.diagnosis import Check, CheckStatus, Diagnosis
+from aminet_runtime.engines.openvino_import import ISA_VARIABLE, isa_limit
+from aminet_runtime.engines.saturation import EXACT_SUM, int8_sum
+from aminet_runtime.errors import (
+    AminetError,
+    BudgetExceeded,
+    ModelIncompatible,
+    OutputNotWritable,
+)
+from aminet_runtime.memory_estimate import needed_bytes
+from aminet_runtime.selftest import TOLERANCE, read_selftest
+from aminet_runtime.session import Session
+from aminet_runtime.threads import available_threads
+from aminet_runtime.version import VERSION
+
+USUAL_SLICES = 257
+USUAL_SIZE_PX = 512
+REPEATS = 9
+MIN_FREE_DISK_BYTES = 16 * MIB
+DEPENDENCIES = ("numpy", "openvino", "isal")
+
+CASE_CPU = 30
+CASE_SELFTEST = 31
+CASE_MEMORY = 5
+CASE_DISK = 5
+
+
+def diagnose(bundle: Path | None = None, *, threads: int | None = None) -> Diagnosis:
+    """Examine this machine, and run a bundle's self-test on it.
+
+    Args:
+        bundle: The bundle's folder; the one that comes with the package if None.
+        threads: Threads of one inference; what the process may use if None.
+    """
+    checks = [
+        _examine("versions", _versions),
+        _examine("cpu", _cpu),
+        _examine("arithmetic", _arithmetic),
+        _examine("threads", _threads),
+        _examine("disk", _disk),
+    ]
+    began = time.perf_counter()
+    try:
+        session = Session.open(bundle, threads=threads)
+    except AminetError as error:
+        return Diagnosis((*checks, _failed("bundle", error)), seconds_per_patient=None)
+    with session:
+        checks.append(_examine("bundle", lambda: _bundle(session)))
+        checks.append(_examine("memory", lambda: _memory(session)))
+        checks.append(_examine("self-test", lambda: _selftest(session)))
+        if any(check.status is CheckStatus.FAILED for check in checks):
+            return Diagnosis(tuple(checks), seconds_per_patient=None)
+        seconds = _seconds_per_patient(session, began=began)
+    checks.append(Check("speed", CheckStatus.OK, f"{seconds:.2f} s for {USUAL_SLICES} slices"))
+    return Diagnosis(tuple(checks), seconds_per_patient=round(seconds, 2))
+
+
+def _examine(name: str, look: Callable[[], str | Check]) -> Check:
+    """Make a check of what a look returns or raises."""
+    try:
+        seen = look()
+    except AminetError as error:
+        return _failed(name, error)
+    return seen if isinstance(seen, Check) else Check(name, CheckStatus.OK, seen)
+
+
+def _failed(name: str, error: AminetError) -> Check:
+    return Check(name, CheckStatus.FAILED, f"[{error.code}] {error}", error.exit_code)
+
+
+def _versions() -> str:
+    packages = [f"{name} {_version_of(name)}" for name in DEPENDENCIES]
+    python = f"Python {platform.python_version()}"
+    return ", ".join((f"aminet {VERSION}", *packages, python, platform.platform()))
+
+
+def _version_of(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "(not installed as a package)"
+
+
+def _cpu() -> str:
+    if not has_required_instructions():
+        raise ModelIncompatible(
+            f"{cpu_name()} has no AVX2, which OpenVINO needs for INT8 networks",
+            case=CASE_CPU,
+            hint="use another machine, or a float bundle",
+        )
+    return f"{cpu_name()} ({', '.join(instruction_sets()) or platform.machine()})"
+
+
+def _arithmetic() -> str | Check:
+    """Look for saturating INT8 sums; our bundles are made to avoid them, others may not be."""
+    found = int8_sum()
+    limit = f"{ISA_VARIABLE}={isa_limit()}"
+    if found == EXACT_SUM:
+        return f"INT8 sums are exact ({found}), {limit}"
+    return Check(
+        "arithmetic",
+        CheckStatus.NOTE,
+        f"INT8 sums saturate ({found} of {EXACT_SUM}), {limit}; bundles that were exported with "
+        "the overflow fix stay exact",
+    )
+
+
+def _threads() -> str:
+    return f"{available_threads()} may be used"
+
+
+def _disk() -> str:
+    """Look at the current folder, where results usually go."""
+    free = shutil.disk_usage(Path.cwd()).free
+    if free < MIN_FREE_DISK_BYTES:
+        raise OutputNotWritable(
+            f"{free // MIB} MiB are free in the current folder",
+            case=CASE_DISK,
+            hint="make room, or write the results elsewhere",
+        )
+    return f"{free // MIB} MiB are free in the current folder"
+
+
+def _bundle(session: Session) -> str:
+    metadata = session.bundle.metadata
+    return (
+        f"{metadata.name}, all {len(session.bundle.hashes)} files as published, "
+        f"id {metadata.model_id}, {session.engine_version}"
+    )
+
+
+def _memory(session: Session) -> str:
+    needed = needed_bytes(
+        session.bundle, height=USUAL_SIZE_PX, width=USUAL_SIZE_PX, step=1, held_bytes=0
+    )
+    free = available_memory_bytes()
+    if free is None:
+        return f"about {needed // MIB} MiB are needed; this system does not tell what is free"
+    if free < needed:
+        raise BudgetExceeded(
+            f"about {needed // MIB} MiB are needed, {free // MIB} MiB are free",
+            case=CASE_MEMORY,
+            hint="close other programs, or give the container more memory",
+        )
+    return f"about {needed // MIB} MiB are needed, {free // MIB} MiB are free"
+
+
+def _selftest(session: Session) -> str:
+    """Compare the bundle's slices with the answers that were exported with them."""
+    selftest = read_selftest(session.bundle)
+    pairs = zip(selftest.slices_hu, selftest.probabilities, strict=True)
+    differences = [
+        float(np.abs(session.answer(planes.astype(np.float32)).probabilities - expected).max())
+        for planes, expected in pairs
+    ]
+    worst = max(differences)
+    if worst > TOLERANCE:
+        raise ModelIncompatible(
+            f"the answers differ by up to {worst:.3f} from those of the export, "
+            f"{TOLERANCE} is allowed",
+            case=CASE_SELFTEST,
+            path=session.bundle.path,
+            hint="do not use this bundle on this machine, and report it with this output",
+        )
+    return f"{len(differences)} slices, largest difference {worst:.2g} of {TOLERANCE} allowed"
+
+
+def _seconds_per_patient(session: Session, *, began: float) -> float:
+    """Estimate from what the start took and from the median of a few slices."""
+    planes = session.bundle.metadata.input.planes
+    voxels = np.zeros((planes, USUAL_SIZE_PX, USUAL_SIZE_PX), np.float32)
+    session.answer(voxels)
+    start_s = time.perf_counter() - began
+    slice_s = median(_repeat(lambda: session.answer(voxels)))
+    compressed = _compressed_slice()
+    reading_s = median(_repeat(lambda: isal_zlib.decompress(compressed)))
+    channels = len(session.bundle.metadata.input.channels)
+    return start_s + USUAL_SLICES * (slice_s + channels * reading_s)
+
+
+def _compressed_slice() -> bytes:
+    """Return a compressed slice with about the entropy of a CT."""
+    shape = (USUAL_SIZE_PX, USUAL_SIZE_PX)
+    noise: NDArray[np.int16] = np.random.default_rng(0).normal(0, 20, shape).astype(np.int16)
+    return zlib.compress(noise.tobytes(), level=1)
+
+
+def _repeat(work: Callable[[], object]) -> Iterator[float]:
+    """Yield the seconds of each repetition."""
+    for _ in range(REPEATS):
+        began = time.perf_counter()
+        work()
+        yield time.perf_counter() - began
