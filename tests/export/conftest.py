@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from aminet_export.pipeline import ExportPlan
 from aminet_runtime.engines.openvino_import import import_openvino
 from aminet_runtime.metadata import Precision
 from aminet_runtime.regions import REGION_COUNT, Regions
@@ -32,8 +33,6 @@ class Workshop:
     patient: Path
 
     def plan(self, output: Path, *, precision: Precision = Precision.INT8, **changes):
-        from aminet_export.pipeline import ExportPlan
-
         return ExportPlan(
             checkpoint=self.checkpoint,
             data=(self.prepared,),
@@ -47,7 +46,7 @@ class Workshop:
 
 @pytest.fixture(scope="session")
 def workshop(tmp_path_factory) -> Workshop:
-    import_openvino()  # before anything else imports it: it caps the instruction set
+    import_openvino()  # caps the instruction set before anything is compiled
     root = tmp_path_factory.mktemp("workshop")
     for number in range(8):
         _write_patient(root / "cohort" / f"p{number}", number)

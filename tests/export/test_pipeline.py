@@ -3,6 +3,7 @@ import json
 
 import numpy as np
 import onnx
+import openvino as ov
 import pytest
 
 from aminet_export.cli import main
@@ -65,7 +66,7 @@ def test_int8_is_smaller_than_float(report):
     ).stat().st_size
 
 
-def test_calibration_is_drawn_from_training_patients_only(report, workshop):
+def test_calibration_is_drawn_from_training_patients_only(report):
     data = Bundle.open(report.bundle).metadata.data
     calibrated = set(data.calibration.fingerprints)
     assert calibrated
@@ -77,8 +78,6 @@ def test_calibration_is_drawn_from_training_patients_only(report, workshop):
 
 
 def test_preprocessing_stays_float(report):
-    import openvino as ov
-
     model = ov.Core().read_model(report.bundle / "model.xml")
     types = [node.get_type_name() for node in model.get_ordered_ops()]
     resize = types.index("Interpolate")
@@ -97,8 +96,6 @@ def test_onnx_twin_carries_contract_and_metadata(report):
 
 
 def test_ir_carries_metadata(report):
-    import openvino as ov
-
     model = ov.Core().read_model(report.bundle / "model.xml")
     assert model.get_rt_info(["aminet_info", "approach"]).astype(str) == "mobilenetv2"
     assert model.get_rt_info(["model_info", "labels"]).astype(str).startswith("region_0 region_1")

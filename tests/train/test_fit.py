@@ -5,12 +5,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
-from aminet_runtime.errors import InputInconsistent, UsageError
-from aminet_train.checkpoint import load_info
+from aminet_runtime.errors import InputInconsistent, ModelIncompatible, UsageError
+from aminet_train.checkpoint import load_info, load_network
 from aminet_train.cli import evaluate_main, train_main
+from aminet_train.dataset import SliceDataset
 from aminet_train.evaluate import evaluate_checkpoint, score_patient
-from aminet_train.fit import gather_patients, train
+from aminet_train.fit import gather_patients, initial_network, train
 from aminet_train.losses import LossConfig
 from aminet_train.networks import Approach, build_network
 from aminet_train.networks.heads import Head
@@ -56,6 +58,23 @@ def test_checkpoint_tells_config_versions_and_data(trained):
     assert "torch" in training["versions"]
     assert training["validation"]["patients"] == 3
     assert (trained.parent / "logs" / "metrics.csv").exists()
+
+
+def test_goes_on_from_a_checkpoint(config, trained):
+    cohort, patients = gather_patients(config.data)
+    onward = replace(config, start_from=trained)
+    network = initial_network(onward, cohort, SliceDataset(patients[Split.TRAIN]))
+    expected = load_network(trained, load_info(trained))
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, expected.state_dict()[name])
+    assert network.training
+
+
+def test_does_not_go_on_from_another_network(config, trained):
+    cohort, patients = gather_patients(config.data)
+    other = replace(config, start_from=trained, network=SimpleCnnConfig(features=64))
+    with pytest.raises(ModelIncompatible, match="the checkpoint is of SimpleCnnConfig"):
+        initial_network(other, cohort, SliceDataset(patients[Split.TRAIN]))
 
 
 def test_masks_need_a_map_of_the_size_of_the_cells(config, tmp_path):

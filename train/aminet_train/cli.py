@@ -80,6 +80,9 @@ def _add_data_options(parser: argparse.ArgumentParser) -> None:
         default="symmetric",
         help="same: for weights that were converted from TensorFlow",
     )
+    parser.add_argument(
+        "--start-from", type=Path, metavar="CHECKPOINT", help="go on from a checkpoint's weights"
+    )
     parser.add_argument("--head", choices=("gap", "dense"), default="gap")
     parser.add_argument("--threads", type=int, help="of torch")
 
@@ -141,6 +144,7 @@ def _train_config(options: argparse.Namespace) -> "TrainConfig":
         approach=Approach(options.model),
         network=_network_config(options),
         weights=options.weights,
+        start_from=options.start_from,
         schedule=ScheduleConfig(
             epochs=options.epochs,
             frozen_epochs=options.frozen_epochs,

@@ -11,9 +11,9 @@ import torch
 from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor, nn
 
-from aminet_runtime.errors import InputInconsistent, InputMissing, UsageError
+from aminet_runtime.errors import InputInconsistent, InputMissing, ModelIncompatible, UsageError
 from aminet_runtime.publish import write_whole
-from aminet_train.checkpoint import CheckpointInfo, save_checkpoint
+from aminet_train.checkpoint import CheckpointInfo, load_info, load_network, save_checkpoint
 from aminet_train.classifier import SliceClassifier, backbone_of
 from aminet_train.dataset import SliceDataset
 from aminet_train.evaluate import evaluate_scores, score_patient
@@ -96,7 +96,13 @@ def gather_patients(roots: Sequence[Path]) -> tuple[PreparedCohort, PatientsBySp
 def initial_network(
     config: TrainConfig, cohort: PreparedCohort, training: SliceDataset
 ) -> nn.Module:
-    """Build the network and give it its pretrained weights."""
+    """Build the network and give it its pretrained weights.
+
+    Raises:
+        ModelIncompatible: The checkpoint to start from is of another network.
+    """
+    if config.start_from is not None:
+        return _continued(config, config.start_from).train()
     channels = len(cohort.preprocessing.channels)
     network = build_network(
         config.network, in_channels=channels, size_px=cohort.preprocessing.size_px
@@ -111,6 +117,15 @@ def initial_network(
         if has_folded_batch_norm(backbone):
             unfold_batch_norm(network, _some_batches(training))
     return network.train()
+
+
+def _continued(config: TrainConfig, checkpoint: Path) -> nn.Module:
+    info = load_info(checkpoint)
+    if info.network != config.network:
+        raise ModelIncompatible(
+            f"the checkpoint is of {info.network}", path=checkpoint, hint=f"wanted {config.network}"
+        )
+    return load_network(checkpoint, info)
 
 
 def _fit(

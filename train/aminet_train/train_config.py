@@ -50,6 +50,7 @@ class TrainConfig:
         approach: Which network.
         network: How it is built.
         weights: `imagenet` (timm's hub), `none`, or a safetensors file.
+        start_from: Checkpoint of the same network to go on from, in place of `weights`.
         schedule: How long and how fast to learn.
         loss: Weights of the loss.
         augment: Ranges of the augmentation.
@@ -64,6 +65,7 @@ class TrainConfig:
     approach: Approach
     network: NetworkConfig
     weights: str = "imagenet"
+    start_from: Path | None = None
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
@@ -77,4 +79,5 @@ class TrainConfig:
         values = asdict(self)
         values["data"] = [path.name for path in self.data]
         values["weights"] = Path(self.weights).name
+        values["start_from"] = None if self.start_from is None else self.start_from.parent.name
         return values
