@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+import os
+import sys
+
+import pytest
+
+from aminet_benchmarks.measure import run_interleaved, run_once
+from aminet_runtime.errors import GateFailed
+
+CORES = sorted(os.sched_getaffinity(0))[:1]
+
+
+def python(program: str) -> list[str]:
+    return [sys.executable, "-c", program]
+
+
+def test_wall_time_covers_the_whole_process():
+    run = run_once(python("import time; time.sleep(0.3)"), cores=CORES)
+    assert 0.3 <= run.wall_s < 5.0
+
+
+def test_peak_memory_is_the_high_water_mark_and_not_the_last_value():
+    small = run_once(python("pass"), cores=CORES)
+    program = "import time; held = bytearray(200_000_000); time.sleep(0.1); del held; time.sleep(0.1)"
+    large = run_once(python(program), cores=CORES)
+    # 200 MB are 191 MiB; a poll may come some milliseconds early
+    assert large.peak_rss_mib - small.peak_rss_mib == pytest.approx(191, abs=5)
+
+
+def test_runs_on_the_cores_that_were_asked_for_and_gives_ours_back():
+    before = os.sched_getaffinity(0)
+    run = run_once(python("import os; print(sorted(os.sched_getaffinity(0)))"), cores=CORES)
+    assert run.output.strip() == str(CORES)
+    assert os.sched_getaffinity(0) == before
+
+
+def test_commands_take_turns_and_the_first_round_is_not_counted(tmp_path):
+    log = tmp_path / "log"
+    commands = {name: python(f"open({str(log)!r}, 'a').write({name!r})") for name in "AB"}
+    seen: list[tuple[int, int]] = []
+    runs = run_interleaved(
+        commands, rounds=2, cores=CORES, on_progress=lambda done, total: seen.append((done, total))
+    )
+    assert log.read_text() == "ABABAB"
+    assert [(found.name, len(found.runs)) for found in runs] == [("A", 2), ("B", 2)]
+    assert seen[-1] == (6, 6)
+
+
+def test_a_command_that_fails_is_no_measurement():
+    with pytest.raises(GateFailed, match="ended with code 3: no such luck"):
+        run_once(python("import sys; sys.stderr.write('no such luck'); sys.exit(3)"), cores=CORES)
+
+
+def test_environment_reaches_the_command():
+    run = run_once(
+        python("import os; print(os.environ['AMINET_TEST'])"),
+        cores=CORES,
+        environment={"AMINET_TEST": "yes"},
+    )
+    assert run.output.strip() == "yes"
