@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 SEED ?= 1
 DEMO := demo
-DEMO_PATIENT := $(DEMO)/phantom-$(SEED)
+DEMO_PATIENT := $(DEMO)/p$(shell printf '%07d' $$(( $(SEED) * 100000 )))
 WHEEL_VENV := .venv-wheel
 
 .DEFAULT_GOAL := help
@@ -42,7 +42,6 @@ setup: $(VENV)/.dev
 demo: $(VENV)/.demo
 	$(BIN)/aminet-phantom $(DEMO) --patients 1 --seed $(SEED)
 	$(BIN)/aminet-run $(DEMO_PATIENT) --output $(DEMO)/results
-	@$(BIN)/aminet-phantom --truth $(DEMO_PATIENT)
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest
@@ -72,6 +71,7 @@ test-wheel: $(VENV)/.dev
 	$(WHEEL_VENV)/bin/python -m pytest tests/runtime
 
 benchmark: $(VENV)/.dev
+	$(BIN)/aminet-phantom $(DEMO) --patients 1 --seed $(SEED)
 	$(BIN)/aminet-benchmark compare --patient $(DEMO_PATIENT)
 
 clean:
