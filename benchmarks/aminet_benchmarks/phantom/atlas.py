@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from aminet_benchmarks.phantom.anatomy import Anatomy
 from aminet_benchmarks.phantom.config import PhantomConfig
 from aminet_benchmarks.phantom.grid import ModelGrid
-from aminet_benchmarks.phantom.head import HeadShape, cavity_depth_mm, ellipsoid_mm
+from aminet_benchmarks.phantom.head import ellipsoid_mm
 from aminet_benchmarks.phantom.randomness import smooth_waves, stream
 
 REGION_COUNT = 15
@@ -53,12 +54,12 @@ class AtlasModel:
 
 
 def build_atlas(
-    grid: ModelGrid, *, head: HeadShape, config: PhantomConfig, seed: int
+    grid: ModelGrid, *, anatomy: Anatomy, config: PhantomConfig, seed: int
 ) -> AtlasModel:
     """Evaluate the borders of the template on a coarse grid."""
     points = grid.head_points_mm()
     warp = smooth_waves(stream(seed, "atlas"), wavelength_mm=45)
-    depth = cavity_depth_mm(head, points)
+    depth = anatomy.cavity_depth_mm(points)
     points += np.float32(config.atlas_warp_mm) * warp(points)
     x, y, z = np.abs(points[..., 0]), points[..., 1], points[..., 2]
     carotid = ellipsoid_mm(points, (12, 1, -22), (12, 14, 13))
@@ -104,17 +105,19 @@ def _posterior_cerebral(
     occipital = np.minimum(-62 + 0.25 * (x - 20) - y, 34 - 0.2 * x - z)
     medial = np.minimum(np.minimum(-12 - y, 24 - x), 14 - 0.1 * (y + 40) - z)
     under_temporal = np.minimum(np.minimum(-16 - y, 48 - x), -13 - 0.1 * (x - 20) - z)
-    return np.maximum(np.maximum(occipital, medial), under_temporal)
+    border = np.maximum(np.maximum(occipital, medial), under_temporal)
+    return np.asarray(border, np.float32)
 
 
 def _anterior_cerebral(
     x: NDArray[np.float32], y: NDArray[np.float32], z: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     width = 13 + np.clip(z - 25, 0, 50) * 0.3
-    return np.minimum(np.minimum(width - x, y + 52 - 0.3 * (z - 30)), z + 18)
+    border = np.minimum(np.minimum(width - x, y + 52 - 0.3 * (z - 30)), z + 18)
+    return np.asarray(border, np.float32)
 
 
 def _superior(y: NDArray[np.float32], z: NDArray[np.float32]) -> NDArray[np.float32]:
     above_sylvian = z + 6 + 0.45 * (y - 4)
     before_central = y + 26 - 0.1 * (z - 30)
-    return np.minimum(above_sylvian, before_central)
+    return np.asarray(np.minimum(above_sylvian, before_central), np.float32)

@@ -133,7 +133,7 @@ def _written(seeds: list[int], plan: CohortPlan) -> Iterator[int]:
             yield seed
         return
     with (
-        _one_thread_each(),
+        one_thread_each(),
         ProcessPoolExecutor(plan.jobs, multiprocessing.get_context("spawn")) as pool,
     ):
         waiting = {pool.submit(_write_one, seed, plan): seed for seed in seeds}
@@ -152,7 +152,7 @@ def _write_one(seed: int, plan: CohortPlan) -> None:
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
+def one_thread_each() -> Iterator[None]:
     """Let the processes that are started here use one BLAS thread each."""
     before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
@@ -164,3 +164,6 @@ def _one_thread_each() -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+_one_thread_each = one_thread_each  # `streamed` imports it by this name

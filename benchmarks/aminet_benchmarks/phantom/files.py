@@ -76,7 +76,7 @@ def describe(patient: PhantomPatient, labels: NDArray[np.uint8]) -> dict[str, ob
         "twin": patient.twin,
         "config": _plain(asdict(patient.config)),
         "spacing_mm": list(patient.grid.spacing_mm),
-        "bolus": asdict(patient.bolus),
+        "bolus": asdict(patient.flow.bolus),
         "regions": [int(region) for region in regions],
         "region_names": [REGION_NAMES[region] for region in regions],
         "positive_pairs": int(labels.sum()),

@@ -7,6 +7,7 @@ al., NeuroImage 2012;61:957).
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from aminet_benchmarks.phantom.config import PhantomConfig
 
 Points = NDArray[np.float32]
 Field = NDArray[np.float32]
+ThickLine = tuple[tuple[float, float, float, float], ...]
 
 # Height of the skull base over |x| (columns) and y (rows), mm; the clivus is the slope at x = 0.
 BASE_X_MM = np.array([0.0, 10, 20, 35, 50, 65])
@@ -40,6 +42,7 @@ BASE_Z_MM = np.array(
 VAULT_POWER = 2.25  # between an ellipsoid and a box
 LOWER_HALF_HEIGHT_MM = 82.0
 BASE_THICKNESS_MM = 5.0
+BASE_SLOPE = 0.85  # mean cosine of the base: height above it to distance from it
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +126,7 @@ def base_height_mm(head: HeadShape, points: Points) -> Field:
 
 def cavity_depth_mm(head: HeadShape, points: Points) -> Field:
     """Return the signed distance to the wall of the cranial cavity, positive inside."""
-    floor = (points[..., 2] - base_height_mm(head, points)) * np.float32(0.85)
+    floor = (points[..., 2] - base_height_mm(head, points)) * np.float32(BASE_SLOPE)
     return np.asarray(np.minimum(vault_depth_mm(head, points), floor), np.float32)
 
 
@@ -138,17 +141,19 @@ def ellipsoid_mm(
     return np.asarray((1 - np.sqrt(total)) * np.float32(min(half)), np.float32)
 
 
-def polyline_mm(points: Points, path: NDArray[np.float32]) -> Field:
+def polyline_mm(points: Points, line: ThickLine, *, thickness: float = 1.0) -> Field:
     """Return radius minus distance to a thick line, mirrored to both sides of x = 0.
 
     Args:
         points: [..., 3] mm.
-        path: [N, 4] mm: x, y, z and radius of each vertex.
+        line: x, y, z and radius of each vertex, mm.
+        thickness: Factor on the radii.
     """
+    path = np.array(line, np.float32) * np.array([1, 1, 1, thickness], np.float32)
     mirrored = points.copy()
     mirrored[..., 0] = np.abs(mirrored[..., 0])
     best = np.full(points.shape[:-1], -1e3, np.float32)
-    for start, end in zip(path[:-1], path[1:], strict=True):
+    for start, end in pairwise(path):
         axis = end[:3] - start[:3]
         t = np.clip((mirrored - start[:3]) @ axis / (axis @ axis), 0, 1)
         offset = mirrored - start[:3] - t[..., None] * axis

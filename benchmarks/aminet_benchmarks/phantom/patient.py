@@ -10,15 +10,16 @@ from numpy.typing import NDArray
 
 from aminet_benchmarks.phantom.anatomy import Anatomy, grow_anatomy
 from aminet_benchmarks.phantom.atlas import REGION_COUNT, build_atlas
+from aminet_benchmarks.phantom.bolus import draw_bolus
 from aminet_benchmarks.phantom.config import PhantomConfig
-from aminet_benchmarks.phantom.flow import Bolus, Flow, draw_bolus, solve_flow
+from aminet_benchmarks.phantom.flow import Flow, solve_flow
 from aminet_benchmarks.phantom.grid import ModelGrid, Pose, ScanGrid, draw_grid, draw_pose
 from aminet_benchmarks.phantom.lumen import string_beads
 from aminet_benchmarks.phantom.perfusion import build_perfusion
 from aminet_benchmarks.phantom.randomness import stream
 from aminet_benchmarks.phantom.render import PhantomSlice, RenderModel, SliceRenderer
+from aminet_benchmarks.phantom.scanner import Scanner
 from aminet_benchmarks.phantom.stroke import Clot, draw_clots
-from aminet_benchmarks.phantom.tissue import build_tissue
 
 Twin = Literal["self", "none", "mirror"]
 PHASES = (1, 2, 3)
@@ -36,22 +37,18 @@ class PhantomPatient:
         config: What it was drawn from.
         twin: `self`, or which twin this is.
         grid: Voxel grid in canonical order.
-        pose: How the head lies in it.
-        anatomy: Head and vessels.
+        anatomy: Head and vessels, in the head frame.
         clots: The truth.
-        bolus: Contrast and times of the phases.
-        flow: Blood in each vessel.
-        renderer: Draws slices.
+        flow: The bolus, and the blood in each vessel.
+        renderer: Draws slices, or only their clots or atlas.
     """
 
     seed: int
     config: PhantomConfig
     twin: Twin
     grid: ScanGrid
-    pose: Pose
     anatomy: Anatomy
     clots: tuple[Clot, ...]
-    bolus: Bolus
     flow: Flow
     renderer: SliceRenderer
 
@@ -64,6 +61,10 @@ class PhantomPatient:
             index: Number of the slice, 0 the lowest.
             phases: Which of the phases 1, 2, 3, in the order wanted.
             spiral: Whether to make the SPIRAL-like map, too.
+
+        Raises:
+            IndexError: There is no such slice.
+            ValueError: There is no such phase.
         """
         return self.renderer.slice(index, phases=phases, spiral=spiral)
 
@@ -80,7 +81,7 @@ class PhantomPatient:
 
     @property
     def labels(self) -> NDArray[np.uint8]:
-        """Return the truth uint8 [Z, 15], counted from clot and atlas voxels."""
+        """The truth, uint8 [Z, 15], counted from clot and atlas voxels."""
         labels = np.zeros((self.grid.shape[2], REGION_COUNT), np.uint8)
         for index in self.renderer.clot_slices():
             clot = self.renderer.clot(index)
@@ -90,7 +91,11 @@ class PhantomPatient:
 
 
 def make_patient(
-    seed: int, config: PhantomConfig | None = None, *, twin: Twin = "self"
+    seed: int,
+    config: PhantomConfig | None = None,
+    *,
+    twin: Twin = "self",
+    anatomy: Anatomy | None = None,
 ) -> PhantomPatient:
     """Draw a patient.
 
@@ -99,51 +104,52 @@ def make_patient(
         config: What to draw from, the preset `report` by default.
         twin: `self`; `none` for the same head without clots; `mirror` with the clots in the
             same vessels of the other side.
+        anatomy: A head from elsewhere; by default one is grown from the seed.
     """
     config = config or PhantomConfig()
+    anatomy = anatomy or grow_anatomy(seed, config)
     pose = draw_pose(stream(seed, "pose"), config)
     grid = draw_grid(stream(seed, "grid"), config, pose)
-    anatomy = grow_anatomy(seed, config)
-    bolus = draw_bolus(stream(seed, "bolus"), config)
     clots = _draw_stroke(anatomy, seed, config, twin)
-    flow = solve_flow(anatomy.vessels, clots, bolus=bolus, rng=stream(seed, "collaterals"))
-    perfusion = build_perfusion(
-        ModelGrid(grid, pose=pose, step_mm=PERFUSION_STEP_MM),
-        anatomy=anatomy,
-        flow=flow,
-        bolus=bolus,
-        config=config,
-        seed=seed,
+    flow = solve_flow(
+        anatomy.vessels,
+        clots,
+        bolus=draw_bolus(stream(seed, "bolus"), config),
+        rng=stream(seed, "collaterals"),
     )
-    model = RenderModel(
-        grid=grid,
-        pose=pose,
-        tissue=build_tissue(
-            ModelGrid(grid, pose=pose, step_mm=TISSUE_STEP_MM), head=anatomy.head, seed=seed
-        ),
-        atlas=build_atlas(
-            ModelGrid(grid, pose=pose, step_mm=ATLAS_STEP_MM),
-            head=anatomy.head,
-            config=config,
-            seed=seed,
-        ),
-        perfusion=perfusion,
-        beads=string_beads(anatomy.vessels, pose=pose, grid=grid),
-        node_hu=flow.phase_hu,
-        node_clot=_clot_values(clots, len(anatomy.vessels.radius_mm)),
-    )
+    patient = _Draft(seed=seed, config=config, grid=grid, pose=pose, anatomy=anatomy)
     return PhantomPatient(
         seed=seed,
         config=config,
         twin=twin,
         grid=grid,
-        pose=pose,
         anatomy=anatomy,
         clots=clots,
-        bolus=bolus,
         flow=flow,
-        renderer=SliceRenderer(model, seed=seed, config=config),
+        renderer=SliceRenderer(_render_model(patient, clots, flow)),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """What a patient is before the stroke.
+
+    Attributes:
+        seed: Seed of the patient.
+        config: What it was drawn from.
+        grid: Voxel grid.
+        pose: Pose of the head in it.
+        anatomy: Head and vessels.
+    """
+
+    seed: int
+    config: PhantomConfig
+    grid: ScanGrid
+    pose: Pose
+    anatomy: Anatomy
+
+    def model_grid(self, step_mm: float) -> ModelGrid:
+        return ModelGrid(self.grid, pose=self.pose, step_mm=step_mm)
 
 
 def _draw_stroke(
@@ -153,6 +159,30 @@ def _draw_stroke(
         return ()
     rng = stream(seed, "stroke")
     return draw_clots(anatomy.vessels, rng, config, mirrored=twin == "mirror")
+
+
+def _render_model(draft: _Draft, clots: tuple[Clot, ...], flow: Flow) -> RenderModel:
+    """Lay all that the voxels follow from on coarse grids."""
+    anatomy, config, seed = draft.anatomy, draft.config, draft.seed
+    return RenderModel(
+        grid=draft.grid,
+        pose=draft.pose,
+        tissue=anatomy.tissue(draft.model_grid(TISSUE_STEP_MM)),
+        atlas=build_atlas(
+            draft.model_grid(ATLAS_STEP_MM), anatomy=anatomy, config=config, seed=seed
+        ),
+        perfusion=build_perfusion(
+            draft.model_grid(PERFUSION_STEP_MM),
+            anatomy=anatomy,
+            flow=flow,
+            config=config,
+            seed=seed,
+        ),
+        beads=string_beads(anatomy.vessels, pose=draft.pose, grid=draft.grid),
+        node_hu=flow.phase_hu,
+        node_clot=_clot_values(clots, len(anatomy.vessels.radius_mm)),
+        scanner=Scanner(draft.grid, config=config, seed=seed),
+    )
 
 
 def _clot_values(clots: tuple[Clot, ...], count: int) -> NDArray[np.uint8]:

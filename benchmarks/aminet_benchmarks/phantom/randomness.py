@@ -5,6 +5,7 @@ import zlib
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 
 def stream(seed: int, part: str) -> np.random.Generator:
@@ -68,8 +69,6 @@ def band_noise(
         shape: Shape of the grid.
         sigma: Gaussian smoothing, in grid steps.
     """
-    from scipy.ndimage import gaussian_filter
-
     noise = rng.standard_normal(shape, dtype=np.float32)
     smooth = gaussian_filter(noise, sigma, mode="wrap", truncate=3.0)
     return np.asarray((smooth - smooth.mean()) / smooth.std(), dtype=np.float32)

@@ -2,28 +2,25 @@
 """From the model of a patient to the voxels of a slice."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aminet_benchmarks.phantom.atlas import AtlasModel, atlas_slice
-from aminet_benchmarks.phantom.config import PhantomConfig
 from aminet_benchmarks.phantom.grid import Pose, ScanGrid, Window
 from aminet_benchmarks.phantom.lumen import Beads, draw_lumen, draw_mask, take
-from aminet_benchmarks.phantom.perfusion import PerfusionModel, spiral_slice
-from aminet_benchmarks.phantom.randomness import stream
-from aminet_benchmarks.phantom.scanner import SliceNoise, empty_scanner, shift_plane, to_stored_hu
-from aminet_benchmarks.phantom.tissue import (
-    FIELDS,
-    GREY_BLOOD,
-    TissueModel,
-    slice_bone,
-    slice_tissue,
-)
+from aminet_benchmarks.phantom.perfusion import BRAIN_DEPTH_MM, PerfusionModel, Plane
+from aminet_benchmarks.phantom.scanner import Scanner, empty_scanner, shift_plane, to_stored_hu
+from aminet_benchmarks.phantom.spiral_map import spiral_slice
+from aminet_benchmarks.phantom.tissue import Layer, TissueModel
+from aminet_benchmarks.phantom.tissue_hu import GREY_BLOOD, slice_tissue
+
+Field = NDArray[np.float32]
 
 SPIRAL_SLOPE = np.float32(1 / 10000)
-BRAIN_DEPTH_MM = 1.0
 AIR_MARGIN_MM = 2.0
+ATLAS_STEP = 2  # pixels; atlases are registered at a lower resolution
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +36,15 @@ class PhantomSlice:
     """
 
     index: int
-    phases: NDArray[np.float32]
+    phases: Field
     atlas: NDArray[np.uint8]
     clot: NDArray[np.uint8]
-    spiral: NDArray[np.float32] | None
+    spiral: Field | None
 
 
 @dataclass(frozen=True, slots=True)
 class RenderModel:
-    """All that the voxels of a patient follow from, without noise.
+    """All that the voxels of a patient follow from.
 
     Attributes:
         grid: Voxel grid.
@@ -58,6 +55,7 @@ class RenderModel:
         beads: Vessels.
         node_hu: float32 [3, N], HU of the lumen at each vessel node in each phase.
         node_clot: uint8 [N], value in the clot file of each vessel node.
+        scanner: Noise, misregistration and artefacts.
     """
 
     grid: ScanGrid
@@ -66,50 +64,55 @@ class RenderModel:
     atlas: AtlasModel
     perfusion: PerfusionModel
     beads: Beads
-    node_hu: NDArray[np.float32]
+    node_hu: Field
     node_clot: NDArray[np.uint8]
+    scanner: Scanner
+
+
+@dataclass(frozen=True, slots=True)
+class _Layers:
+    """What one slice is composed of, sampled in a window around the head.
+
+    Attributes:
+        window: The pixels around the head.
+        fields: float32 [len(Layer), H, W].
+        slow: float32 [len(Plane), H, W].
+    """
+
+    window: Window
+    fields: Field
+    slow: Field
 
 
 class SliceRenderer:
     """Renders slices of one patient; asking for fewer slices or phases costs less."""
 
-    __slots__ = ("_clot_beads", "_clot_values", "_empty", "_model", "_noise", "_shifts_px")
-
-    def __init__(self, model: RenderModel, *, seed: int, config: PhantomConfig) -> None:
+    def __init__(self, model: RenderModel) -> None:
         self._model = model
-        rng = stream(seed, "scanner")
-        self._noise = SliceNoise(
-            model.grid, seed=seed, sd_hu=float(rng.uniform(*config.noise_sd_hu))
-        )
-        sd_px = config.misregistration_mm / model.grid.spacing_mm[0]
-        self._shifts_px = np.vstack([np.zeros((1, 2)), rng.normal(0, sd_px, (2, 2)).clip(-3, 3)])
-        is_clot = model.node_clot[model.beads.node] > 0
-        self._clot_beads = take(model.beads, is_clot)
+        self._clot_beads = take(model.beads, model.node_clot[model.beads.node] > 0)
         self._clot_values = model.node_clot[self._clot_beads.node]
-        self._empty: NDArray[np.float32] | None = None
 
     def slice(self, index: int, *, phases: tuple[int, ...], spiral: bool) -> PhantomSlice:
         """Render one slice; see `PhantomPatient.slice`."""
-        _check_index(index, self._model.grid.shape[2])
-        window = self._window(index)
-        tissue = self._model.tissue
-        fields = window.sample(tissue.grid, tissue.fields, index)
-        slow = window.sample(self._model.perfusion.grid, self._model.perfusion.fields, index)
+        _check(index, phases, self._model.grid.shape[2])
+        layers = self._layers(index)
         return PhantomSlice(
             index=index,
-            phases=self._phases(index, phases, fields, slow, window),
+            phases=self._phases(index, phases, layers),
             atlas=self.atlas(index),
             clot=self.clot(index),
-            spiral=self._spiral(fields, slow, window) if spiral else None,
+            spiral=self._spiral(layers) if spiral else None,
         )
 
     def atlas(self, index: int) -> NDArray[np.uint8]:
         """Render the atlas uint8 [H, W] of one slice, at half the resolution."""
         columns, rows, _ = self._model.grid.shape
         atlas = self._model.atlas
-        half = Window(slice(0, (rows + 1) // 2), slice(0, (columns + 1) // 2), step=2)
-        regions = atlas_slice(half.sample(atlas.grid, atlas.fields, index))
-        return np.repeat(np.repeat(regions, 2, axis=0), 2, axis=1)[:rows, :columns]
+        low_rows, low_columns = -(-rows // ATLAS_STEP), -(-columns // ATLAS_STEP)
+        window = Window(slice(0, low_rows), slice(0, low_columns), step=ATLAS_STEP)
+        regions = atlas_slice(window.sample(atlas.grid, atlas.fields, index))
+        wide = np.repeat(np.repeat(regions, ATLAS_STEP, axis=0), ATLAS_STEP, axis=1)
+        return wide[:rows, :columns]
 
     def clot(self, index: int) -> NDArray[np.uint8]:
         """Render the clots uint8 [H, W] of one slice."""
@@ -120,62 +123,66 @@ class SliceRenderer:
         heights = self._clot_beads.position[:, 2]
         if not len(heights):
             return range(0)
-        _, _, step = self._model.grid.spacing_mm
-        reach = float(self._clot_beads.radius_mm.max()) + 1
-        low = max(int(np.floor((float(heights.min()) - reach) / step)), 0)
-        high = min(
-            int(np.ceil((float(heights.max()) + reach) / step)), self._model.grid.shape[2] - 1
+        step_mm, count = self._model.grid.spacing_mm[2], self._model.grid.shape[2]
+        reach_mm = float(self._clot_beads.radius_mm.max()) + 1
+        low = int(np.floor((float(heights.min()) - reach_mm) / step_mm))
+        high = int(np.ceil((float(heights.max()) + reach_mm) / step_mm))
+        return range(max(low, 0), min(high, count - 1) + 1)
+
+    def _layers(self, index: int) -> _Layers:
+        tissue, perfusion = self._model.tissue, self._model.perfusion
+        solid = tissue.fields[[Layer.SCALP, Layer.EXTRA_BONE]]
+        near_head = tissue.grid.plane(solid, index).max(axis=0) > -AIR_MARGIN_MM
+        window = tissue.grid.window_of(near_head)
+        return _Layers(
+            window=window,
+            fields=window.sample(tissue.grid, tissue.fields, index),
+            slow=window.sample(perfusion.grid, perfusion.fields, index),
         )
-        return range(low, high + 1)
 
-    def _window(self, index: int) -> Window:
-        """Return the pixels around the head in one slice."""
-        tissue = self._model.tissue
-        scalp = tissue.grid.plane(tissue.fields[:1], index)[0]
-        extra = tissue.grid.plane(tissue.fields[FIELDS.index("extra_bone")][None], index)[0]
-        return tissue.grid.window_of(np.maximum(scalp, extra) > -AIR_MARGIN_MM)
-
-    def _phases(self, index, phases, fields, slow, window) -> NDArray[np.float32]:
-        columns, rows, _ = self._model.grid.shape
-        hu, blood = slice_tissue(fields, self._model.tissue.head)
-        slice_bone(hu, blood, fields, self._model.tissue.head)
-        hu += slow[3] * np.minimum(blood * np.float32(1 / GREY_BLOOD), 1)
+    def _phases(self, index: int, phases: tuple[int, ...], layers: _Layers) -> Field:
+        """Render the phases [P, H, W] of one slice."""
+        hu, blood = slice_tissue(layers.fields, self._model.tissue)
+        hu += layers.slow[Plane.SHADING] * np.minimum(blood * np.float32(1 / GREY_BLOOD), 1)
+        solid = np.maximum(layers.fields[Layer.SCALP], layers.fields[Layer.EXTRA_BONE])
+        is_head = solid > -AIR_MARGIN_MM
         pixels, share, node = draw_lumen(self._model.beads, grid=self._model.grid, index=index)
+        columns, rows, _ = self._model.grid.shape
         out = np.empty((len(phases), rows, columns), np.float32)
         for plane, phase in zip(out, phases, strict=True):
-            plane[:] = self._empty_scanner()
-            inside = plane[window.rows, window.columns]
-            head = hu + blood * slow[phase - 1]
-            is_head = fields[0] > -AIR_MARGIN_MM
-            np.copyto(inside, head, where=is_head | (fields[4 - 1] > -AIR_MARGIN_MM))
+            plane[:] = self._empty
+            window = plane[layers.window.rows, layers.window.columns]
+            np.copyto(window, hu + blood * layers.slow[phase - 1], where=is_head)
             flat = plane.reshape(-1)
             flat[pixels] += share * (self._model.node_hu[phase - 1][node] - flat[pixels])
-            plane += self._scaled_noise(phase - 1, index, slow[4], window)
-            if phase > 1:
-                plane[:] = shift_plane(plane, tuple(self._shifts_px[phase - 1]))
-            to_stored_hu(plane)
+            self._scan(plane, phase, index, layers)
         return out
 
-    def _scaled_noise(self, phase, index, gain, window) -> NDArray[np.float32]:
-        noise = self._noise.plane(phase, index)
-        noise[window.rows, window.columns] *= gain * np.float32(1 / 0.6)
-        noise *= np.float32(0.6)
-        return noise
+    def _scan(self, plane: Field, phase: int, index: int, layers: _Layers) -> None:
+        """Add what the scanner and the registration do to a plane [H, W], in place."""
+        scanner = self._model.scanner
+        gain = layers.slow[Plane.NOISE_GAIN]
+        plane += scanner.noise(phase, index, gain=gain, window=layers.window)
+        if phase > 1:
+            plane[:] = shift_plane(plane, scanner.shifts_px[phase - 1])
+        to_stored_hu(plane)
 
-    def _empty_scanner(self) -> NDArray[np.float32]:
-        if self._empty is None:
-            self._empty = empty_scanner(self._model.grid, self._model.pose)
-        return self._empty
+    @cached_property
+    def _empty(self) -> Field:
+        return empty_scanner(self._model.grid, self._model.pose)
 
-    def _spiral(self, fields, slow, window) -> NDArray[np.float32]:
+    def _spiral(self, layers: _Layers) -> Field:
         columns, rows, _ = self._model.grid.shape
         out = np.zeros((rows, columns), np.float32)
-        vault, base = fields[FIELDS.index("vault")], fields[FIELDS.index("base")]
-        brain = np.minimum(vault, base) > BRAIN_DEPTH_MM
-        out[window.rows, window.columns] = spiral_slice(slow[5], brain)
-        return np.rint(out / SPIRAL_SLOPE).astype(np.float32) * SPIRAL_SLOPE
+        depth = np.minimum(layers.fields[Layer.VAULT], layers.fields[Layer.BASE])
+        brain = np.asarray(depth > BRAIN_DEPTH_MM, np.bool_)
+        inside = spiral_slice(layers.slow[Plane.SPIRAL_LOGIT], brain)
+        out[layers.window.rows, layers.window.columns] = inside
+        return np.asarray(np.rint(out / SPIRAL_SLOPE) * SPIRAL_SLOPE, np.float32)
 
 
-def _check_index(index: int, count: int) -> None:
+def _check(index: int, phases: tuple[int, ...], count: int) -> None:
     if not 0 <= index < count:
         raise IndexError(f"slice {index} is not one of the patient's 0 to {count - 1}")
+    if not set(phases) <= {1, 2, 3}:
+        raise ValueError(f"phases {phases} are not out of 1, 2, 3")

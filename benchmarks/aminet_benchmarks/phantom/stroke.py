@@ -10,7 +10,11 @@ from numpy.typing import NDArray
 from aminet_benchmarks.phantom.config import PhantomConfig
 from aminet_benchmarks.phantom.vessels import Segment, VesselGraph
 
-SMALLEST_RADIUS_MM = 0.45
+SMALLEST_RADIUS_MM = 0.45  # of the vessel where a clot starts
+THINNEST_REACHED_MM = 0.36
+FEWEST_NODES = 3  # a clot that lies within another one is dropped
+FIRST_IS_ONE = 0.8  # chance that the first clot has value 1 and the others 2
+MEDIUM_LENGTH = 0.7  # of clots in medium vessels against those in large ones
 BRANCH_CHANCE = 0.85  # that a clot reaches into the smaller branch of a fork, too
 
 
@@ -105,21 +109,18 @@ def draw_clots(
         config: Numbers, lengths and composition.
         mirrored: Put each clot into the same vessel of the other side.
     """
-    count = int(_choice(rng, config.clot_count_weights))
-    grade = int(_choice(rng, config.collateral_weights))
-    value_of_first = 1 if rng.random() < 0.8 else 2
-    children = _children(graph)
+    count = _choice(rng, config.clot_count_weights)
+    grade = _choice(rng, config.collateral_weights)
+    first_value = 1 if rng.random() < FIRST_IS_ONE else 2
+    maker = _ClotMaker(graph, config, flip=-1 if mirrored else 1)
     taken: NDArray[np.int32] = np.zeros(0, np.int32)
     clots = []
     for number in range(count):
         draw = np.random.default_rng(rng.integers(2**63))
-        value = value_of_first if number == 0 else 3 - value_of_first
-        clot = _draw_clot(graph, children, draw, config, grade, value, mirrored=mirrored)
-        nodes = np.setdiff1d(clot.nodes, taken)
-        if len(nodes) < 3:
-            continue
-        taken = np.union1d(taken, nodes).astype(np.int32)
-        clots.append(clot)
+        clot = maker.draw(draw, grade=grade, value=first_value if number == 0 else 3 - first_value)
+        if len(np.setdiff1d(clot.nodes, taken)) >= FEWEST_NODES:
+            taken = np.union1d(taken, clot.nodes).astype(np.int32)
+            clots.append(clot)
     return tuple(clots)
 
 
@@ -128,77 +129,70 @@ def _choice(rng: np.random.Generator, weights: tuple[float, ...]) -> int:
     return int(rng.choice(len(weights), p=share))
 
 
+class _ClotMaker:
+    """Draws clots into one vessel graph."""
+
+    __slots__ = ("_children", "_config", "_flip", "_graph")
+
+    def __init__(self, graph: VesselGraph, config: PhantomConfig, *, flip: int) -> None:
+        self._graph = graph
+        self._config = config
+        self._flip = flip
+        self._children = _children(graph)
+
+    def draw(self, rng: np.random.Generator, *, grade: int, value: int) -> Clot:
+        """Draw one clot: place, side, length, reach and composition."""
+        config = self._config
+        place = list(SITES)[_choice(rng, tuple(site.weight for site in SITES.values()))]
+        side = int(rng.choice([1, -1])) * self._flip
+        length_mm = float(rng.uniform(*config.clot_length_mm))
+        if SITES[place].is_medium:
+            length_mm = max(config.clot_length_mm[0], MEDIUM_LENGTH * length_mm)
+        start = self._start(SITES[place], side, rng)
+        return Clot(
+            place=place,
+            side=0 if place is Place.BASILAR else side,
+            nodes=self._reach(start, length_mm, rng),
+            length_mm=length_mm,
+            hu=float(rng.uniform(*config.clot_hu)),
+            perviousness=float(rng.uniform(*config.perviousness)),
+            collateral_grade=int(np.clip(grade + rng.integers(-1, 2), 0, 5)),
+            value=value,
+        )
+
+    def _start(self, site: _Site, side: int, rng: np.random.Generator) -> int:
+        """Pick a node within the stated share of a vessel, where it is wide enough."""
+        graph = self._graph
+        on_site = (graph.segment == site.segment) & np.isin(graph.side, (side, 0))
+        nodes = np.flatnonzero(on_site & (graph.radius_mm >= SMALLEST_RADIUS_MM))
+        if not len(nodes):
+            nodes = np.flatnonzero(on_site)
+        vessels = np.split(nodes, np.flatnonzero(np.diff(nodes) > 1) + 1)
+        vessel = vessels[int(rng.integers(len(vessels)))]
+        share = rng.uniform(*site.start)
+        return int(vessel[min(int(share * len(vessel)), len(vessel) - 1)])
+
+    def _reach(self, start: int, length_mm: float, rng: np.random.Generator) -> NDArray[np.int32]:
+        """Follow the vessels downstream from a node; at a fork the wider branch, maybe both."""
+        points, radius = self._graph.points_mm, self._graph.radius_mm
+        nodes, front = [start], [(start, 0.0)]
+        while front:
+            node, walked = front.pop()
+            branches = sorted(self._children[node], key=lambda down: -radius[down])
+            for rank, down in enumerate(branches):
+                end = walked + float(np.linalg.norm(points[down] - points[node]))
+                is_open = rank == 0 or rng.random() < BRANCH_CHANCE
+                if is_open and end <= length_mm and radius[down] >= THINNEST_REACHED_MM:
+                    nodes.append(down)
+                    front.append((down, end))
+        return np.array(sorted(nodes), np.int32)
+
+
 def _children(graph: VesselGraph) -> list[list[int]]:
     """Return the downstream neighbours of each node, without the communicating arteries."""
     children: list[list[int]] = [[] for _ in graph.radius_mm]
-    skip = {int(Segment.ACOA), int(Segment.PCOA)}
-    segment = graph.segment
-    for up, down in graph.edges.tolist():
-        if int(segment[down]) not in skip and int(segment[up]) not in skip and down > up:
-            children[up].append(down)
+    communicating = np.isin(graph.segment[graph.edges], (Segment.ACOA, Segment.PCOA)).any(axis=1)
+    downstream = graph.edges[:, 1] > graph.edges[:, 0]
+    for up, down in graph.edges[downstream & ~communicating].tolist():
+        children[up].append(down)
     return children
-
-
-def _draw_clot(
-    graph: VesselGraph,
-    children: list[list[int]],
-    rng: np.random.Generator,
-    config: PhantomConfig,
-    grade: int,
-    value: int,
-    *,
-    mirrored: bool,
-) -> Clot:
-    places = list(SITES)
-    place = places[_choice(rng, tuple(site.weight for site in SITES.values()))]
-    side = int(rng.choice([1, -1])) * (-1 if mirrored else 1)
-    length_mm = float(rng.uniform(*config.clot_length_mm))
-    if SITES[place].is_medium:
-        length_mm = max(config.clot_length_mm[0], 0.7 * length_mm)
-    start = _start_node(graph, SITES[place], rng, side)
-    nodes = _reach(graph, children, start, length_mm, rng)
-    return Clot(
-        place=place,
-        side=0 if place is Place.BASILAR else side,
-        nodes=nodes,
-        length_mm=length_mm,
-        hu=float(rng.uniform(*config.clot_hu)),
-        perviousness=float(rng.uniform(*config.perviousness)),
-        collateral_grade=int(np.clip(grade + rng.integers(-1, 2), 0, 5)),
-        value=value,
-    )
-
-
-def _start_node(graph: VesselGraph, site: _Site, rng: np.random.Generator, side: int) -> int:
-    """Pick a node within the stated share of a segment, in vessels that are wide enough."""
-    fits = (graph.segment == site.segment) & np.isin(graph.side, (side, 0))
-    fits &= graph.radius_mm >= SMALLEST_RADIUS_MM
-    nodes = np.flatnonzero(fits)
-    if not len(nodes):
-        nodes = np.flatnonzero((graph.segment == site.segment) & np.isin(graph.side, (side, 0)))
-    runs = np.split(nodes, np.flatnonzero(np.diff(nodes) > 1) + 1)
-    run = runs[int(rng.integers(len(runs)))]
-    share = rng.uniform(*site.start)
-    return int(run[min(int(share * len(run)), len(run) - 1)])
-
-
-def _reach(
-    graph: VesselGraph,
-    children: list[list[int]],
-    start: int,
-    length_mm: float,
-    rng: np.random.Generator,
-) -> NDArray[np.int32]:
-    """Follow the vessels downstream from a node; at a fork the wider branch, maybe both."""
-    nodes, front = [start], [(start, 0.0)]
-    while front:
-        node, walked = front.pop()
-        branches = sorted(children[node], key=lambda down: -graph.radius_mm[down])
-        for rank, down in enumerate(branches):
-            step = float(np.linalg.norm(graph.points_mm[down] - graph.points_mm[node]))
-            is_open = rank == 0 or rng.random() < BRANCH_CHANCE
-            wide = graph.radius_mm[down] >= SMALLEST_RADIUS_MM * 0.8
-            if walked + step <= length_mm and is_open and wide:
-                nodes.append(down)
-                front.append((down, walked + step))
-    return np.array(sorted(nodes), np.int32)

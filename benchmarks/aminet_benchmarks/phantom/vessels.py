@@ -35,6 +35,7 @@ class Segment(IntEnum):
     VEIN = 21
 
 
+NODE_STEP_MM = 1.6  # distance of the nodes along a vessel
 FIRST_OUTSIDE_BRAIN = Segment.EXTERNAL
 FIRST_VENOUS = Segment.SINUS
 
@@ -63,6 +64,11 @@ class VesselGraph:
         """Return the length of each edge."""
         delta = self.points_mm[self.edges[:, 0]] - self.points_mm[self.edges[:, 1]]
         return np.asarray(np.linalg.norm(delta, axis=1), np.float32)
+
+    def is_end(self) -> NDArray[np.bool_]:
+        """Mark the nodes with a single neighbour, bool [N]; inlets are among them."""
+        degree = np.bincount(self.edges.ravel(), minlength=len(self.radius_mm))
+        return np.asarray(degree == 1, np.bool_)
 
 
 class GraphBuilder:
@@ -112,6 +118,13 @@ class GraphBuilder:
     def link(self, upstream: int, downstream: int) -> None:
         """Join two nodes."""
         self._edges.append(np.array([[upstream, downstream]], np.int32))
+
+    def nodes_of(
+        self, segments: tuple[Segment, ...], *, sides: tuple[int, ...]
+    ) -> NDArray[np.intp]:
+        """Return the nodes of some segments on some sides."""
+        segment, side = self.segment[: self.count], self.side[: self.count]
+        return np.flatnonzero(np.isin(segment, segments) & np.isin(side, sides))
 
     def edges(self) -> NDArray[np.int32]:
         """Return all edges, int32 [E, 2]."""
