@@ -26,6 +26,8 @@ GIB = 1024 * MIB
 DEFAULT_TIME_LIMIT_S = 300.0  # the client's limit for one patient
 DEFAULT_MEMORY_LIMIT_BYTES = 8 * GIB  # the client's limit for the whole process
 
+SHORTEST_ALARM_S = 0.001  # an alarm in 0 s would be none
+
 CASE_TIME = 1
 CASE_MEMORY_LIMIT = 2
 CASE_MEMORY_FREE = 3
@@ -120,11 +122,22 @@ class Deadline:
     def check(self) -> None:
         """Raise BudgetExceeded once the moment has passed."""
         if self.remaining_s < 0:
-            raise BudgetExceeded(
-                f"not done within the time limit of {self.limit_s:g} s",
-                case=CASE_TIME,
-                hint="raise --time-limit, or run --doctor to see what is slow",
-            )
+            raise self.exceeded()
+
+    def exceeded(self) -> BudgetExceeded:
+        """Make the error for work that is not done by then."""
+        return BudgetExceeded(
+            f"not done within the time limit of {self.limit_s:g} s",
+            case=CASE_TIME,
+            hint="raise --time-limit, or run --doctor to see what is slow",
+        )
+
+
+class _AlarmError(BaseException):
+    """Unwinds from wherever the alarm rings.
+
+    No `except OSError` on the way takes it for its own, as it would BudgetExceeded, which is one.
+    """
 
 
 @contextmanager
@@ -136,7 +149,7 @@ def watchdog(deadline: Deadline) -> Iterator[None]:
     checks between slices remain.
 
     Raises:
-        BudgetExceeded: Within the block, at the deadline.
+        BudgetExceeded: The block was not done by the deadline.
     """
     if (
         not hasattr(signal, "setitimer")
@@ -144,18 +157,21 @@ def watchdog(deadline: Deadline) -> Iterator[None]:
     ):
         yield
         return
-
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
-        deadline.check()
-        signal.setitimer(signal.ITIMER_REAL, max(deadline.remaining_s, 0.001))
-
-    before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, max(deadline.remaining_s, 0.001))
+    before = signal.signal(signal.SIGALRM, _ring)
     try:
-        yield
+        signal.setitimer(signal.ITIMER_REAL, max(deadline.remaining_s, SHORTEST_ALARM_S))
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    except _AlarmError:
+        raise deadline.exceeded() from None
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def _ring(_signal: int, _frame: FrameType | None) -> None:
+    raise _AlarmError
 
 
 def available_memory_bytes() -> int | None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What this CPU is and can, as far as it matters for the answer and the speed."""
 
+import os
 import platform
 from pathlib import Path
 
@@ -38,4 +39,5 @@ def cpu_name() -> str:
     except OSError:
         lines = []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, "") or platform.processor() or platform.machine()
+    on_windows = os.environ.get("PROCESSOR_IDENTIFIER", "")
+    return next(names, "") or on_windows or platform.machine()

@@ -89,7 +89,8 @@ def _failed(name: str, error: AminetError) -> Check:
 def _versions() -> str:
     packages = [f"{name} {_version_of(name)}" for name in DEPENDENCIES]
     python = f"Python {platform.python_version()}"
-    return ", ".join((f"aminet {VERSION}", *packages, python, platform.platform()))
+    system = f"{platform.system()} {platform.release()} {platform.machine()}"
+    return ", ".join((f"aminet {VERSION}", *packages, python, system))
 
 
 def _version_of(name: str) -> str:

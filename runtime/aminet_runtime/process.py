@@ -22,15 +22,12 @@ def started_at() -> float | None:
 
     Linux tells it in ticks of 10 ms.
     """
-    clock = getattr(time, "CLOCK_BOOTTIME", None)
     try:
         behind_the_name = _STAT.read_text(encoding="utf-8", errors="replace").rpartition(")")[2]
         ticks = int(behind_the_name.split()[_START_FIELD])
-    except (OSError, ValueError, IndexError):
+        age_s = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError, AttributeError):
         return None
-    if clock is None:
-        return None
-    age_s = time.clock_gettime(clock) - ticks / os.sysconf("SC_CLK_TCK")
     return time.perf_counter() - age_s if age_s >= 0 else None
 
 

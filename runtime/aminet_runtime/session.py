@@ -6,6 +6,7 @@ size comes. It is not thread-safe: use one session a thread. Streams of one sess
 in turns.
 """
 
+import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ from aminet_runtime.slice_window import SliceSource, fill_planes, window_step
 from aminet_runtime.stopwatch import Stopwatch
 from aminet_runtime.supervisor import OnProgress, Supervisor
 from aminet_runtime.threads import available_threads
+
+_LOGGER = logging.getLogger(__name__)
 
 CASE_THREADS = 3
 CASE_SLICE_NOT_FINITE = 21
@@ -95,7 +98,9 @@ class Session:
         begin = time.perf_counter() if started is None else started
         count = _thread_count(threads)
         opened = bundle if isinstance(bundle, Bundle) else Bundle.open(_bundle_path(bundle))
-        return cls(opened, OpenVinoEngine(opened, threads=count), threads=count, started=begin)
+        engine = OpenVinoEngine(opened, threads=count)
+        _LOGGER.info("%s (%s) with %d threads", opened.name, engine.version, count)
+        return cls(opened, engine, threads=count, started=begin)
 
     def __enter__(self) -> Self:
         return self
@@ -230,6 +235,7 @@ class Session:
         if self._network is None or self._network.input_hu.shape[1:] != (height, width):
             self._network = None
             self._network = self._opened_engine().compile(height=height, width=width)
+            _LOGGER.debug("compiled for %d x %d with %s", width, height, self._network.settings)
         return self._network
 
     def _opened_engine(self) -> Engine:
@@ -245,6 +251,8 @@ class Session:
         self, folder: PatientFolder, scan: Scan, scores: NDArray[np.float32], clock: Stopwatch
     ) -> PatientResult:
         metadata = self.bundle.metadata
+        timings = clock.timings()
+        _LOGGER.info("%d slices in %.0f ms", len(scores), timings.stream)
         return PatientResult(
             patient=printable(folder.patient_id) or "unnamed",
             created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -254,7 +262,7 @@ class Session:
             input=_summarise(scan),
             warnings=remarks_on(scan, metadata, self._opened_engine(), patient=folder.path),
             threads=self.threads,
-            timings_ms=clock.timings(),
+            timings_ms=timings,
             peak_rss_mib=_peak_rss_mib(),
             disclaimer=metadata.disclaimer,
         )
