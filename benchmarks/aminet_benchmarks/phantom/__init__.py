@@ -13,6 +13,7 @@ Results on phantoms say nothing about patients.
     grid        voxels, pose, coarse model grids
     stroke      clots
     flow        arrival and HU of the blood in three phases
+    bolus       the contrast in time
     perfusion   blood in the tissue, the SPIRAL-like map
     atlas       15 regions
     tissue      HU of a slice without vessels

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`aminet-phantom`: make phantom patients."""
+"""`aminet-phantom` makes phantom patients, `aminet-phantom-validate` measures them."""
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from aminet_runtime.console import command_parser, progress_bar, run_command
+from aminet_runtime.errors import UsageError
 
 PROG = "aminet-phantom"
 DESCRIPTION = (
@@ -18,6 +20,13 @@ EXAMPLE = """example:
   aminet-phantom twins --patients 20 --seed 1 --twin none     the same heads without clots
 
 A cohort that was interrupted goes on where it stopped."""
+
+VALIDATE_PROG = "aminet-phantom-validate"
+VALIDATE_DESCRIPTION = (
+    "Measure phantoms and print their figures beside real ones; exit code 23 if one is outside."
+)
+VALIDATE_EXAMPLE = """example:
+  aminet-phantom-validate --patients 60"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -65,4 +74,27 @@ def _make(options: argparse.Namespace) -> int:
     with progress_bar("patients", quiet=options.quiet) as on_progress:
         folders = write_cohort(plan, on_progress=on_progress)
     sys.stdout.writelines(f"{folder}\n" for folder in folders)
+    return 0
+
+
+def validate_main(argv: Sequence[str] | None = None) -> int:
+    """Run the validation and return its exit code."""
+    parser = command_parser(VALIDATE_PROG, VALIDATE_DESCRIPTION, VALIDATE_EXAMPLE)
+    parser.add_argument("--patients", type=int, default=60, metavar="N", help="default 60")
+    parser.add_argument("--preset", default="report", metavar="NAME", help="report or hard")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    options = parser.parse_args(argv)
+    return run_command(VALIDATE_PROG, lambda: _validate(options), debug=options.debug)
+
+
+def _validate(options: argparse.Namespace) -> int:
+    from aminet_benchmarks.phantom.config import preset_config
+    from aminet_benchmarks.phantom.validate import measure, require_credible, table
+
+    if options.patients < 1:
+        raise UsageError(f"--patients {options.patients} is below 1")
+    with progress_bar("patients", quiet=options.quiet) as on_progress:
+        figures = measure(options.patients, preset_config(options.preset), on_progress=on_progress)
+    sys.stdout.write(json.dumps(figures, indent=2) + "\n" if options.json else table(figures))
+    require_credible(figures)
     return 0

@@ -76,6 +76,15 @@ def take(beads: Beads, chosen: NDArray[np.bool_]) -> Beads:
     )
 
 
+def join(first: Beads, second: Beads) -> Beads:
+    """Return both; at equal share of a pixel the second wins."""
+    return Beads(
+        position=np.concatenate([first.position, second.position]),
+        radius_mm=np.concatenate([first.radius_mm, second.radius_mm]),
+        node=np.concatenate([first.node, second.node]),
+    )
+
+
 def draw_lumen(
     beads: Beads, *, grid: ScanGrid, index: int
 ) -> tuple[NDArray[np.intp], NDArray[np.float32], NDArray[np.int32]]:

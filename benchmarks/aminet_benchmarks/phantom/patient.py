@@ -12,9 +12,10 @@ from aminet_benchmarks.phantom.anatomy import Anatomy, grow_anatomy
 from aminet_benchmarks.phantom.atlas import REGION_COUNT, build_atlas
 from aminet_benchmarks.phantom.bolus import draw_bolus
 from aminet_benchmarks.phantom.config import PhantomConfig
+from aminet_benchmarks.phantom.deposits import deposit_beads, draw_deposits
 from aminet_benchmarks.phantom.flow import Flow, solve_flow
 from aminet_benchmarks.phantom.grid import ModelGrid, Pose, ScanGrid, draw_grid, draw_pose
-from aminet_benchmarks.phantom.lumen import string_beads
+from aminet_benchmarks.phantom.lumen import join, string_beads, take
 from aminet_benchmarks.phantom.perfusion import build_perfusion
 from aminet_benchmarks.phantom.randomness import stream
 from aminet_benchmarks.phantom.render import PhantomSlice, RenderModel, SliceRenderer
@@ -164,6 +165,10 @@ def _draw_stroke(
 def _render_model(draft: _Draft, clots: tuple[Clot, ...], flow: Flow) -> RenderModel:
     """Lay all that the voxels follow from on coarse grids."""
     anatomy, config, seed = draft.anatomy, draft.config, draft.seed
+    lumen = string_beads(anatomy.vessels, pose=draft.pose, grid=draft.grid)
+    deposits = draw_deposits(anatomy.vessels, stream(seed, "deposits"), config)
+    nodes = len(anatomy.vessels.radius_mm)
+    grains = deposit_beads(deposits, first_node=nodes, pose=draft.pose, grid=draft.grid)
     return RenderModel(
         grid=draft.grid,
         pose=draft.pose,
@@ -178,9 +183,10 @@ def _render_model(draft: _Draft, clots: tuple[Clot, ...], flow: Flow) -> RenderM
             config=config,
             seed=seed,
         ),
-        beads=string_beads(anatomy.vessels, pose=draft.pose, grid=draft.grid),
-        node_hu=flow.phase_hu,
-        node_clot=_clot_values(clots, len(anatomy.vessels.radius_mm)),
+        beads=join(lumen, grains),
+        metal=take(grains, deposits.is_metal),
+        node_hu=np.hstack([flow.phase_hu, np.tile(deposits.hu, (3, 1))]),
+        node_clot=_clot_values(clots, nodes + len(deposits.hu)),
         scanner=Scanner(draft.grid, config=config, seed=seed),
     )
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aminet_benchmarks.phantom.atlas import AtlasModel, atlas_slice
+from aminet_benchmarks.phantom.deposits import streaks
 from aminet_benchmarks.phantom.grid import Pose, ScanGrid, Window
 from aminet_benchmarks.phantom.lumen import Beads, draw_lumen, draw_mask, take
 from aminet_benchmarks.phantom.perfusion import BRAIN_DEPTH_MM, PerfusionModel, Plane
@@ -52,9 +53,10 @@ class RenderModel:
         tissue: Tissue borders on a coarse grid.
         atlas: Atlas borders on a coarse grid.
         perfusion: Blood in the tissue on a coarse grid.
-        beads: Vessels.
-        node_hu: float32 [3, N], HU of the lumen at each vessel node in each phase.
-        node_clot: uint8 [N], value in the clot file of each vessel node.
+        beads: Vessels and deposits.
+        metal: Those of the deposits that make streaks.
+        node_hu: float32 [3, N], HU of the lumen or deposit at each node in each phase.
+        node_clot: uint8 [N], value in the clot file of each node.
         scanner: Noise, misregistration and artefacts.
     """
 
@@ -64,13 +66,14 @@ class RenderModel:
     atlas: AtlasModel
     perfusion: PerfusionModel
     beads: Beads
+    metal: Beads
     node_hu: Field
     node_clot: NDArray[np.uint8]
     scanner: Scanner
 
 
 @dataclass(frozen=True, slots=True)
-class _Layers:
+class Layers:
     """What one slice is composed of, sampled in a window around the head.
 
     Attributes:
@@ -85,17 +88,21 @@ class _Layers:
 
 
 class SliceRenderer:
-    """Renders slices of one patient; asking for fewer slices or phases costs less."""
+    """Renders slices of one patient; asking for fewer slices or phases costs less.
+
+    Attributes:
+        model: What the voxels follow from.
+    """
 
     def __init__(self, model: RenderModel) -> None:
-        self._model = model
+        self.model = model
         self._clot_beads = take(model.beads, model.node_clot[model.beads.node] > 0)
         self._clot_values = model.node_clot[self._clot_beads.node]
 
     def slice(self, index: int, *, phases: tuple[int, ...], spiral: bool) -> PhantomSlice:
         """Render one slice; see `PhantomPatient.slice`."""
-        _check(index, phases, self._model.grid.shape[2])
-        layers = self._layers(index)
+        _check(index, phases, self.model.grid.shape[2])
+        layers = self.layers(index)
         return PhantomSlice(
             index=index,
             phases=self._phases(index, phases, layers),
@@ -106,8 +113,8 @@ class SliceRenderer:
 
     def atlas(self, index: int) -> NDArray[np.uint8]:
         """Render the atlas uint8 [H, W] of one slice, at half the resolution."""
-        columns, rows, _ = self._model.grid.shape
-        atlas = self._model.atlas
+        columns, rows, _ = self.model.grid.shape
+        atlas = self.model.atlas
         low_rows, low_columns = -(-rows // ATLAS_STEP), -(-columns // ATLAS_STEP)
         window = Window(slice(0, low_rows), slice(0, low_columns), step=ATLAS_STEP)
         regions = atlas_slice(window.sample(atlas.grid, atlas.fields, index))
@@ -116,51 +123,56 @@ class SliceRenderer:
 
     def clot(self, index: int) -> NDArray[np.uint8]:
         """Render the clots uint8 [H, W] of one slice."""
-        return draw_mask(self._clot_beads, self._clot_values, grid=self._model.grid, index=index)
+        return draw_mask(self._clot_beads, self._clot_values, grid=self.model.grid, index=index)
 
     def clot_slices(self) -> range:
         """Return the slices that may hold clot voxels."""
         heights = self._clot_beads.position[:, 2]
         if not len(heights):
             return range(0)
-        step_mm, count = self._model.grid.spacing_mm[2], self._model.grid.shape[2]
+        step_mm, count = self.model.grid.spacing_mm[2], self.model.grid.shape[2]
         reach_mm = float(self._clot_beads.radius_mm.max()) + 1
         low = int(np.floor((float(heights.min()) - reach_mm) / step_mm))
         high = int(np.ceil((float(heights.max()) + reach_mm) / step_mm))
         return range(max(low, 0), min(high, count - 1) + 1)
 
-    def _layers(self, index: int) -> _Layers:
-        tissue, perfusion = self._model.tissue, self._model.perfusion
+    def layers(self, index: int) -> Layers:
+        """Sample what a slice is composed of, in a window around the head."""
+        tissue, perfusion = self.model.tissue, self.model.perfusion
         solid = tissue.fields[[Layer.SCALP, Layer.EXTRA_BONE]]
         near_head = tissue.grid.plane(solid, index).max(axis=0) > -AIR_MARGIN_MM
         window = tissue.grid.window_of(near_head)
-        return _Layers(
+        return Layers(
             window=window,
             fields=window.sample(tissue.grid, tissue.fields, index),
             slow=window.sample(perfusion.grid, perfusion.fields, index),
         )
 
-    def _phases(self, index: int, phases: tuple[int, ...], layers: _Layers) -> Field:
+    def _phases(self, index: int, phases: tuple[int, ...], layers: Layers) -> Field:
         """Render the phases [P, H, W] of one slice."""
-        hu, blood = slice_tissue(layers.fields, self._model.tissue)
+        hu, blood = slice_tissue(layers.fields, self.model.tissue)
         hu += layers.slow[Plane.SHADING] * np.minimum(blood * np.float32(1 / GREY_BLOOD), 1)
         solid = np.maximum(layers.fields[Layer.SCALP], layers.fields[Layer.EXTRA_BONE])
         is_head = solid > -AIR_MARGIN_MM
-        pixels, share, node = draw_lumen(self._model.beads, grid=self._model.grid, index=index)
-        columns, rows, _ = self._model.grid.shape
+        pixels, share, node = draw_lumen(self.model.beads, grid=self.model.grid, index=index)
+        streak_hu = streaks(self.model.metal, grid=self.model.grid, index=index)
+        columns, rows, _ = self.model.grid.shape
         out = np.empty((len(phases), rows, columns), np.float32)
-        for plane, phase in zip(out, phases, strict=True):
+        for number, phase in enumerate(phases):
+            plane = out[number]
             plane[:] = self._empty
             window = plane[layers.window.rows, layers.window.columns]
             np.copyto(window, hu + blood * layers.slow[phase - 1], where=is_head)
             flat = plane.reshape(-1)
-            flat[pixels] += share * (self._model.node_hu[phase - 1][node] - flat[pixels])
+            flat[pixels] += share * (self.model.node_hu[phase - 1][node] - flat[pixels])
+            if streak_hu is not None:
+                plane += streak_hu
             self._scan(plane, phase, index, layers)
         return out
 
-    def _scan(self, plane: Field, phase: int, index: int, layers: _Layers) -> None:
+    def _scan(self, plane: Field, phase: int, index: int, layers: Layers) -> None:
         """Add what the scanner and the registration do to a plane [H, W], in place."""
-        scanner = self._model.scanner
+        scanner = self.model.scanner
         gain = layers.slow[Plane.NOISE_GAIN]
         plane += scanner.noise(phase, index, gain=gain, window=layers.window)
         if phase > 1:
@@ -169,10 +181,10 @@ class SliceRenderer:
 
     @cached_property
     def _empty(self) -> Field:
-        return empty_scanner(self._model.grid, self._model.pose)
+        return empty_scanner(self.model.grid, self.model.pose)
 
-    def _spiral(self, layers: _Layers) -> Field:
-        columns, rows, _ = self._model.grid.shape
+    def _spiral(self, layers: Layers) -> Field:
+        columns, rows, _ = self.model.grid.shape
         out = np.zeros((rows, columns), np.float32)
         depth = np.minimum(layers.fields[Layer.VAULT], layers.fields[Layer.BASE])
         brain = np.asarray(depth > BRAIN_DEPTH_MM, np.bool_)

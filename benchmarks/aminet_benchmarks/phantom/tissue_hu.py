@@ -71,7 +71,7 @@ def _soft_parts(fields: Field) -> tuple[Field, Field]:
 
 def _brain(fields: Field, cavity: Field, atrophy: np.float32) -> tuple[Field, Field]:
     """CSF, grey and white matter, falx and tentorium."""
-    pial = _pial_depth_mm(fields, cavity, atrophy)
+    pial = pial_depth_mm(fields, cavity, atrophy)
     ribbon = np.clip((RIBBON_MM - pial) / 1.6 + 0.5, 0, 1)
     grey = np.maximum(ribbon, _coverage(fields[Layer.NUCLEI]))
     matter = WHITE_HU + (GREY_HU - WHITE_HU) * grey + TEXTURE_HU * fields[Layer.TEXTURE]
@@ -83,7 +83,7 @@ def _brain(fields: Field, cavity: Field, atrophy: np.float32) -> tuple[Field, Fi
     return np.asarray(hu, np.float32), np.asarray(blood, np.float32)
 
 
-def _pial_depth_mm(fields: Field, cavity: Field, atrophy: np.float32) -> Field:
+def pial_depth_mm(fields: Field, cavity: Field, atrophy: np.float32) -> Field:
     """Return the depth below the surface of the brain, that of its sulci included."""
     gap = 1.2 + 1.6 * atrophy
     depth = np.minimum(cavity - gap, -fields[Layer.FISSURE])
@@ -96,8 +96,7 @@ def _pial_depth_mm(fields: Field, cavity: Field, atrophy: np.float32) -> Field:
 def _put_bone(hu: Field, blood: Field, fields: Field, skull_mm: float) -> None:
     """Put vault, base and all other bone into a slice, in place."""
     texture = fields[Layer.TEXTURE]
-    outer = np.minimum(fields[Layer.VAULT] + skull_mm, fields[Layer.BASE] + BASE_THICKNESS_MM)
-    wall = np.minimum(outer, -np.minimum(fields[Layer.VAULT], fields[Layer.BASE]))
+    wall = wall_depth_mm(fields, skull_mm)
     middle = np.clip((wall - TABLE_MM) / 0.8, 0, 1)
     bone_hu = TABLE_HU + middle * (DIPLOE_HU - TABLE_HU + DIPLOE_TEXTURE_HU * texture)
     share = _coverage(wall)
@@ -106,6 +105,14 @@ def _put_bone(hu: Field, blood: Field, fields: Field, skull_mm: float) -> None:
     core = np.clip((fields[Layer.EXTRA_BONE] - 2) / 2, 0, 1)
     hu += extra * (SPONGY_HU + SPONGY_TEXTURE_HU * texture + DENSE_EXTRA_HU * core - hu)
     blood *= 1 - np.maximum(share, extra)
+
+
+def wall_depth_mm(fields: Field, skull_mm: float) -> Field:
+    """Return the depth within the bone of vault and base, positive inside."""
+    outer = np.minimum(fields[Layer.VAULT] + skull_mm, fields[Layer.BASE] + BASE_THICKNESS_MM)
+    return np.asarray(
+        np.minimum(outer, -np.minimum(fields[Layer.VAULT], fields[Layer.BASE])), np.float32
+    )
 
 
 def _put_air(hu: Field, blood: Field, fields: Field) -> None:
