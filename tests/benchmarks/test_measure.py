@@ -21,7 +21,9 @@ def test_wall_time_covers_the_whole_process():
 
 def test_peak_memory_is_the_high_water_mark_and_not_the_last_value():
     small = run_once(python("pass"), cores=CORES)
-    program = "import time; held = bytearray(200_000_000); time.sleep(0.1); del held; time.sleep(0.1)"
+    program = (
+        "import time; held = bytearray(200_000_000); time.sleep(0.1); del held; time.sleep(0.1)"
+    )
     large = run_once(python(program), cores=CORES)
     # 200 MB are 191 MiB; a poll may come some milliseconds early
     assert large.peak_rss_mib - small.peak_rss_mib == pytest.approx(191, abs=5)

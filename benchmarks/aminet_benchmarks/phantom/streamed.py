@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A cohort of phantoms straight to prepared data: thousands of patients, no volumes on disk."""
+
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+
+from aminet_benchmarks.phantom.atlas import REGION_MIRROR, REGION_NAMES
+from aminet_benchmarks.phantom.cohort import (
+    SEEDS_PER_COHORT,
+    Progress,
+    one_thread_each,
+    patient_id,
+)
+from aminet_benchmarks.phantom.config import PhantomConfig
+from aminet_benchmarks.phantom.patient import make_patient
+from aminet_benchmarks.phantom.source import PhantomSource
+from aminet_runtime.regions import Regions
+from aminet_train.prepare import PreparePlan, prepare_patient
+from aminet_train.prepared import write_cohort_file
+from aminet_train.splits import Split, all_in, write_splits
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedCohort:
+    """Which phantoms to prepare.
+
+    Attributes:
+        patients: How many.
+        seed: Seed of the cohort; the patients are those that `write_cohort` would write.
+        config: What the patients are drawn from.
+        split: The one split that all of them belong to.
+        jobs: Processes.
+    """
+
+    patients: int
+    seed: int
+    config: PhantomConfig
+    split: Split
+    jobs: int = 1
+
+    @property
+    def patient_seeds(self) -> range:
+        """Seed of each patient."""
+        first = self.seed * SEEDS_PER_COHORT
+        return range(first, first + self.patients)
+
+
+def prepare_phantoms(cohort: StreamedCohort, plan: PreparePlan, *, on_progress: Progress) -> None:
+    """Render the slices that training keeps, and prepare them as `aminet-prepare` would.
+
+    Patients that are there already are not made again.
+
+    Args:
+        cohort: Which phantoms.
+        plan: Where to, channels, and how many slices without clot to keep.
+        on_progress: Called with (patients done, all patients).
+
+    Raises:
+        InputUnsupported: The folder was prepared with other settings.
+        OutputNotWritable: The disk or the permissions do not allow it.
+    """
+    regions = Regions(names=REGION_NAMES, mirror=REGION_MIRROR)
+    write_cohort_file(plan.root, plan.preprocessing, regions)
+    for done, _ in enumerate(_prepared(cohort, plan), start=1):
+        on_progress(done, cohort.patients)
+    names = [patient_id(seed) for seed in cohort.patient_seeds]
+    write_splits(plan.root, all_in(cohort.split, names))
+
+
+def _prepared(cohort: StreamedCohort, plan: PreparePlan) -> Iterator[None]:
+    count = cohort.patients
+    arguments = (cohort.patient_seeds, [cohort.config] * count, [plan] * count)
+    if cohort.jobs == 1:
+        yield from map(_prepare_one, *arguments)
+        return
+    with one_thread_each(), ProcessPoolExecutor(cohort.jobs, get_context("spawn")) as pool:
+        yield from pool.map(_prepare_one, *arguments)
+
+
+def _prepare_one(seed: int, config: PhantomConfig, plan: PreparePlan) -> None:
+    patient = make_patient(seed, config)
+    prepare_patient(PhantomSource(patient, patient_id(seed), plan.preprocessing.channels), plan)

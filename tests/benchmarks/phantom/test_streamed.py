@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+import numpy as np
+import pytest
+
+from aminet_benchmarks.phantom.cohort import CohortPlan, write_cohort
+from aminet_benchmarks.phantom.config import preset_config
+from aminet_benchmarks.phantom.streamed import StreamedCohort, prepare_phantoms
+from aminet_train.prepare import PreparePlan, prepare_cohort
+from aminet_train.prepared import PreparedCohort
+from aminet_train.preprocessing import PreprocessingConfig
+from aminet_train.splits import Split, read_splits
+
+CONFIG = preset_config("report", shape=(96, 96, 40))
+NOBODY = lambda _done, _total: None  # noqa: E731 - nobody looks at the progress
+
+
+@pytest.fixture
+def cohort() -> StreamedCohort:
+    return StreamedCohort(patients=2, seed=4, config=CONFIG, split=Split.TRAIN)
+
+
+@pytest.mark.parametrize("channels", ["mcta", "cta+spiral"])
+def test_streamed_equals_prepared_from_the_files(cohort, channels, tmp_path):
+    preprocessing = PreprocessingConfig.from_preset(channels, size_px=(56, 56))
+    prepare_phantoms(cohort, PreparePlan(tmp_path / "streamed", preprocessing), on_progress=NOBODY)
+    write_cohort(CohortPlan(tmp_path / "cohort", patients=2, seed=4, config=CONFIG))
+    plan = PreparePlan(tmp_path / "from-files", preprocessing)
+    assert prepare_cohort(tmp_path / "cohort", plan, seed=0) == []
+    names = PreparedCohort.open(plan.root).patient_ids()
+    assert len(names) == 2
+    for path in sorted((plan.root / "patients").rglob("*.npy")):
+        twin = tmp_path / "streamed" / path.relative_to(plan.root)
+        np.testing.assert_array_equal(np.load(twin), np.load(path), err_msg=str(path.name))
+
+
+def test_keeps_only_a_share_of_the_slices_without_clot(cohort, tmp_path):
+    plan = PreparePlan(tmp_path, PreprocessingConfig.from_preset("cta", size_px=(56, 56)), 3)
+    prepare_phantoms(cohort, plan, on_progress=NOBODY)
+    prepared = PreparedCohort.open(tmp_path)
+    for name in prepared.patient_ids():
+        patient = prepared.patient(name)
+        assert np.count_nonzero(~patient.kept_labels.any(axis=1)) == 3
+        assert patient.kept_labels.any(axis=1).sum() == patient.truth.labels.any(axis=1).sum()
+
+
+def test_all_patients_are_in_the_one_split(cohort, tmp_path):
+    plan = PreparePlan(tmp_path, PreprocessingConfig.from_preset("cta", size_px=(56, 56)), 1)
+    prepare_phantoms(cohort, plan, on_progress=NOBODY)
+    assert read_splits(tmp_path)[Split.TRAIN] == ("p0400000", "p0400001")
