@@ -4,9 +4,11 @@
 What is slow to import is imported once the arguments are known to be good.
 """
 
+import gc
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -29,6 +31,9 @@ EXIT_BUG = 1
 EXIT_WARNINGS = 3
 EXIT_TERMINATED = 143
 
+OBJECTS_BETWEEN_COLLECTIONS = 100_000
+"""Imports make many objects and no garbage: collecting less often starts 10 ms sooner."""
+
 CASE_STDOUT = 6
 
 
@@ -41,9 +46,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    words = sys.argv[1:] if arguments is None else list(arguments)
-    if arguments is None:
-        _own_the_process()
+    if arguments is not None:
+        return _main(arguments)
+    _own_the_process()
+    return _leave(_main(sys.argv[1:]))
+
+
+def _own_the_process() -> None:
+    """Set what a library must not set for its host."""
+    from aminet_runtime.engines.openvino_import import skip_model_converter
+
+    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # nothing here multiplies matrices
+    skip_model_converter()
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by the caller
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a console may know few letters
+
+
+def _leave(code: int) -> int:
+    """End the process without tearing down OpenVINO, which takes 20 ms; all files are closed."""
+    if "--debug" in sys.argv:
+        return code  # profilers and coverage want an orderly end
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code)
+
+
+def _main(words: Sequence[str]) -> int:
     debug = "--debug" in words
     try:
         with _terminating_cleanly():
@@ -56,20 +89,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_BUG
 
 
-def _own_the_process() -> None:
-    """Set what a library must not set for its host."""
-    from aminet_runtime.engines.openvino_import import skip_model_converter
-
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # nothing here multiplies matrices
-    skip_model_converter()
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # a console may know few letters
-
-
 @contextmanager
 def _terminating_cleanly() -> Iterator[None]:
     """Let SIGTERM unwind the stack, so that no half-written file stays."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may handle signals
+        return
 
     def leave(_signal: int, _frame: FrameType | None) -> None:
         raise SystemExit(EXIT_TERMINATED)

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -434,6 +435,40 @@ def test_reader_that_goes_away_is_no_error_message(bundle_path, write_patient):
         process.wait(timeout=60)
 
     assert (process.returncode, err) == (141, b"")
+
+
+@posix
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&-"])
+def test_closed_streams_do_not_matter(bundle_path, write_patient, tmp_path, closed):
+    words = [
+        *COMMAND,
+        "--bundle",
+        str(bundle_path),
+        str(write_patient()),
+        "-o",
+        str(tmp_path / "r"),
+    ]
+
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}', "sh", *words],
+        capture_output=True,
+        check=False,
+        env=environment(),
+    )
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (tmp_path / "r" / "379" / "result.json").exists()
+
+
+def test_host_may_call_main_from_a_thread(bundle_path, write_patient):
+    codes = []
+    words = ["--bundle", str(bundle_path), str(write_patient()), "--json"]
+
+    thread = threading.Thread(target=lambda: codes.append(cli.main(words)))
+    thread.start()
+    thread.join()
+
+    assert codes == [0]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
