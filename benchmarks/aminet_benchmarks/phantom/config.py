@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every knob of the phantom in one value, and the two presets."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 from aminet_runtime.errors import UsageError
@@ -86,6 +86,7 @@ class PhantomConfig:
         """Refuse what cannot be made."""
         _check_shape(self.shape)
         _check_weights("collateral_weights", self.collateral_weights, 6)
+        _check_ranges(self)
         _check_weights("clot_count_weights", self.clot_count_weights, 4)
 
 
@@ -143,6 +144,13 @@ def _check_shape(shape: tuple[int, int, int]) -> None:
             f"shape {shape} is outside of {MIN_SHAPE} to {MAX_SHAPE}",
             hint="give columns, rows and slices, for example 512 512 257",
         )
+
+
+def _check_ranges(config: PhantomConfig) -> None:
+    for knob in fields(config):
+        value = getattr(config, knob.name)
+        if knob.type == Range and value[0] > value[1]:
+            raise UsageError(f"{knob.name} {value} has its low end above its high end")
 
 
 def _check_weights(name: str, weights: tuple[float, ...], count: int) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from aminet_benchmarks.phantom.atlas import REGION_COUNT
 from aminet_benchmarks.phantom.masks import pure_masks
 from aminet_benchmarks.phantom.patient import PhantomPatient
 from aminet_benchmarks.phantom.vessels import Segment, VesselGraph
@@ -30,6 +31,8 @@ ANTERIOR = (Segment.A1, Segment.A2, Segment.A3)
 POSTERIOR = (Segment.P1, Segment.P2, Segment.P3)
 PATCH_PX = 12
 CHANGE_HU = 25.0
+SPIRAL_THRESHOLDS = (0.0, 0.6, 0.8, 0.9, 0.95)
+SPIRAL_EVERY = 3  # slices; the map is smooth over 8 mm
 
 
 def vessel_figures(patients: Sequence[PhantomPatient]) -> Values:
@@ -83,6 +86,30 @@ def twin_figures(pairs: Sequence[tuple[PhantomPatient, PhantomPatient]]) -> Valu
             figures[name] = float(np.median(np.concatenate(values)))
             figures[f"pixels changed beside it, phase {phase}"] = float(np.mean(behind[phase]))
     return figures
+
+
+def spiral_figures(patients: Sequence[PhantomPatient]) -> Values:
+    """Threshold the SPIRAL-like maps and score the regions found, per patient x region pair."""
+    truth = np.array([patient.labels.any(axis=0) for patient in patients])
+    highest = np.array([_highest_in_regions(patient) for patient in patients])
+    figures: Values = {}
+    for threshold in SPIRAL_THRESHOLDS:
+        found = highest > threshold
+        hits = float((found & truth).sum())
+        figures[f"SPIRAL > {threshold:g}, precision"] = hits / max(float(found.sum()), 1.0)
+        figures[f"SPIRAL > {threshold:g}, recall"] = hits / max(float(truth.sum()), 1.0)
+    return figures
+
+
+def _highest_in_regions(patient: PhantomPatient) -> Field:
+    """Return the highest value of the map in each region, float32 [15]."""
+    highest = np.zeros(REGION_COUNT, np.float32)
+    for index in range(0, patient.grid.shape[2], SPIRAL_EVERY):
+        spiral = patient.renderer.spiral(index)
+        marked = spiral > 0
+        atlas = patient.renderer.atlas(index)[marked]
+        np.maximum.at(highest, atlas, spiral[marked])
+    return highest
 
 
 def _tree_figures(graph: VesselGraph) -> Values:

@@ -108,7 +108,7 @@ class SliceRenderer:
             phases=self._phases(index, phases, layers),
             atlas=self.atlas(index),
             clot=self.clot(index),
-            spiral=self._spiral(layers) if spiral else None,
+            spiral=self._spiral_of(layers) if spiral else None,
         )
 
     def atlas(self, index: int) -> NDArray[np.uint8]:
@@ -124,6 +124,10 @@ class SliceRenderer:
     def clot(self, index: int) -> NDArray[np.uint8]:
         """Render the clots uint8 [H, W] of one slice."""
         return draw_mask(self._clot_beads, self._clot_values, grid=self.model.grid, index=index)
+
+    def spiral(self, index: int) -> Field:
+        """Render the SPIRAL-like map float32 [H, W] of one slice."""
+        return self._spiral_of(self.layers(index))
 
     def clot_slices(self) -> range:
         """Return the slices that may hold clot voxels."""
@@ -183,7 +187,7 @@ class SliceRenderer:
     def _empty(self) -> Field:
         return empty_scanner(self.model.grid, self.model.pose)
 
-    def _spiral(self, layers: Layers) -> Field:
+    def _spiral_of(self, layers: Layers) -> Field:
         columns, rows, _ = self.model.grid.shape
         out = np.zeros((rows, columns), np.float32)
         depth = np.minimum(layers.fields[Layer.VAULT], layers.fields[Layer.BASE])

@@ -4,7 +4,8 @@
 It is made as a user of SPIRAL would: smoothed enhancement of the three phases, its mean and its
 centroid in time, compared with the other hemisphere and the patient's own median, through a
 logistic. It fails as the real one does: noise with a weak bolus, old infarcts and asymmetry look
-like damage, clots with good collaterals do not, and the posterior fossa is not covered.
+like damage, clots with good collaterals do not, and posterior fossa and skull base are
+not covered.
 """
 
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ NOISE_SMOOTHING = 0.8  # grid steps
 NOISE_PEAK_HU = 380.0  # a weaker bolus makes a noisier map
 BLANK_LOGIT = 4.0  # small, as cubic interpolation overshoots beside large steps
 FOSSA_MARGIN_MM = 2.0
+LOWEST_Z_MM = -10.0  # about the level of the circle of Willis
 FAINT_HU = 1e-3
 
 
@@ -68,7 +70,7 @@ def spiral_logit(filling: Filling, *, bolus: Bolus, seed: int) -> Field:
     evidence = np.maximum(PER_SECOND_LATE * late + PER_MISSING_BLOOD * missing, 0)
     evidence = EVIDENCE_LIMIT * np.tanh(evidence / EVIDENCE_LIMIT)
     logit = OFFSET + evidence + _map_noise(filling.brain.shape, bolus, seed)
-    logit[posterior_fossa_mm(filling.points) > -FOSSA_MARGIN_MM] = -BLANK_LOGIT  # not covered
+    logit[_is_uncovered(filling.points)] = -BLANK_LOGIT
     return np.asarray(logit, np.float32)
 
 
@@ -76,6 +78,12 @@ def spiral_slice(logit: Field, brain: NDArray[np.bool_]) -> Field:
     """Return the map [H, W] of one slice, 0 or 0.5..1: what is not suspicious is blank."""
     probability = 1 / (1 + np.exp(-logit))
     return np.asarray(np.where(brain & (logit > 0), probability, 0), np.float32)
+
+
+def _is_uncovered(points: Field) -> NDArray[np.bool_]:
+    """Mark the posterior fossa and the skull base, where beam hardening spoils the map."""
+    in_fossa = posterior_fossa_mm(points) > -FOSSA_MARGIN_MM
+    return np.asarray(in_fossa | (points[..., 2] < LOWEST_Z_MM), np.bool_)
 
 
 def _abnormality(filling: Filling, bolus: Bolus) -> tuple[Field, Field]:

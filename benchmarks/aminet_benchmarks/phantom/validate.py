@@ -12,6 +12,7 @@ from aminet_benchmarks.phantom.config import PhantomConfig
 from aminet_benchmarks.phantom.figures import (
     Values,
     image_figures,
+    spiral_figures,
     stroke_figures,
     twin_figures,
     vessel_figures,
@@ -68,6 +69,13 @@ BOUNDS = {
     "change in the clot, phase 1, HU": Bound("median 231 in an earlier study", 150, 400),
     "change in the clot, phase 2, HU": Bound("median 102", 60, 200),
     "change in the clot, phase 3, HU": Bound("median 41", 20, 120),
+    # the source report's sweep, let pass within .12
+    "SPIRAL > 0, precision": Bound("0.16", 0.04, 0.28),
+    "SPIRAL > 0, recall": Bound("0.71", 0.59, 0.83),
+    "SPIRAL > 0.9, precision": Bound("0.33", 0.21, 0.45),
+    "SPIRAL > 0.9, recall": Bound("0.36", 0.24, 0.48),
+    "SPIRAL > 0.95, precision": Bound("0.54", 0.42, 0.66),
+    "SPIRAL > 0.95, recall": Bound("0.15", 0.03, 0.27),
 }
 
 Progress = Callable[[int, int], None]
@@ -93,6 +101,7 @@ def measure(patients: int, config: PhantomConfig, *, on_progress: Progress | Non
         **stroke_figures(drawn),
         **image_figures(rendered),
         **twin_figures(pairs),
+        **spiral_figures(drawn),
     }
 
 

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+import json
+
+import pytest
+
+from aminet_benchmarks.phantom import cli
+from aminet_runtime.version import VERSION
+
+TINY = ["--shape", "48", "48", "16"]
+
+
+def test_writes_a_cohort_and_prints_its_folders(tmp_path, capsys):
+    out = tmp_path / "cohort"
+
+    code = cli.main([str(out), "--patients", "2", "--seed", "3", *TINY])
+
+    assert code == 0
+    assert capsys.readouterr().out.splitlines() == [
+        str(out / "p0300000"),
+        str(out / "p0300001"),
+    ]
+    assert (out / "p0300001" / "CTA2regA.nii.gz").is_file()
+
+
+def test_writes_twins(tmp_path):
+    assert cli.main([str(tmp_path), *TINY, "--twin", "mirror"]) == 0
+
+    truth = json.loads((tmp_path / "p0000000" / "phantom.json").read_text())
+    assert truth["twin"] == "mirror"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--preset", "easy"], "error[E0200]: preset 'easy' is unknown; use report or hard"),
+        (["--shape", "4", "4", "4"], "error[E0200]: shape (4, 4, 4) is outside of"),
+        (["--patients", "0"], "error[E0200]: --patients 0 is not 1 to 100000"),
+    ],
+)
+def test_bad_option_is_one_line_and_exit_code_2(options, message, tmp_path, capsys):
+    code = cli.main([str(tmp_path / "out"), *options])
+
+    captured = capsys.readouterr()
+    assert code == 2
+    assert captured.err.startswith(f"aminet-phantom: {message}")
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
+    assert not (tmp_path / "out").exists()
+
+
+def test_place_that_cannot_be_written_is_exit_code_30(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+
+    assert cli.main([str(tmp_path / "file"), *TINY]) == 30
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_another_cohort_in_the_way_is_exit_code_31(tmp_path, capsys):
+    cli.main([str(tmp_path), *TINY])
+    capsys.readouterr()
+
+    code = cli.main([str(tmp_path), *TINY, "--twin", "none"])
+
+    assert code == 31
+    assert "p0000000: there is another patient of this name" in capsys.readouterr().err
+
+
+def test_help_has_an_example_and_version_tells_it(capsys):
+    for option, expected in (
+        ("--help", "aminet-phantom cohort --patients 20"),
+        ("--version", VERSION),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            cli.main([option])
+        assert ended.value.code == 0
+        assert expected in capsys.readouterr().out
+
+
+def test_validation_refuses_no_patients(capsys):
+    assert cli.validate_main(["--patients", "0"]) == 2
+    assert "--patients 0 is below 1" in capsys.readouterr().err
