@@ -99,6 +99,11 @@ def check_places(patients: Sequence[str | Path], place: ResultPlace | None) -> N
         require_writable_folder(place.folder)
 
 
+def display_name(patient: str | Path) -> str:
+    """Return a patient's name for people: that of the folder, printable."""
+    return printable(_name_of(_absolute(patient)))
+
+
 def run_patient(
     session: Session,
     patient: str | Path,
@@ -125,7 +130,7 @@ def run_patient(
     try:
         result = _run_one(session, folder, budget=budget, place=place, on_progress=on_progress)
     except AminetError as error:
-        return PatientOutcome(printable(_name_of(folder)), error)
+        return PatientOutcome(display_name(folder), error)
     return PatientOutcome(result.patient, result)
 
 

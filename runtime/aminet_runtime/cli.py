@@ -137,7 +137,7 @@ def _examine(options: Options) -> int:
 
 def _run_patients(options: Options) -> int:
     """Run one patient after the other and return the highest exit code."""
-    from aminet_runtime.batch import check_places, run_patient
+    from aminet_runtime.batch import check_places, display_name, run_patient
     from aminet_runtime.result_table import format_overview, overview_row
 
     place = _result_place(options)
@@ -145,7 +145,7 @@ def _run_patients(options: Options) -> int:
     code, rows = 0, []
     with _open_session(options) as session:
         for patient in options.patients:
-            with progress_bar(Path(patient).name, quiet=options.quiet) as on_progress:
+            with progress_bar(display_name(patient), quiet=options.quiet) as on_progress:
                 outcome = run_patient(
                     session, patient, budget=options.budget, place=place, on_progress=on_progress
                 )
@@ -197,8 +197,10 @@ def _print_error(patient: str, error: AminetError, options: Options) -> None:
         import traceback
 
         traceback.print_exception(error)
-    prog = PROG if len(options.patients) == 1 else f"{PROG}: {patient}"
-    print(error_line(prog, error), file=sys.stderr)
+    if len(options.patients) == 1:
+        print(error_line(PROG, error), file=sys.stderr)
+    else:
+        print(f"{PROG}: error[{error.code}]: {patient}: {error}", file=sys.stderr)
 
 
 def _print_error_as_json(error: AminetError, *, patient: str | None) -> None:

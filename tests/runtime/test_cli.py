@@ -154,7 +154,8 @@ def test_each_patient_has_its_own_ending_and_a_table_closes(run_bundle, write_pa
     answer = run_bundle(bad, good, last, "-o", tmp_path / "results")
 
     assert answer.code == 11
-    assert answer.err.startswith("aminet-run: bad: error[E11")
+    assert answer.err.startswith("aminet-run: error[E11")
+    assert "]: bad: CTA2regA.nii.gz: " in answer.err
     assert len(answer.err.splitlines()) == 1
     closing = answer.out.splitlines()[-5:]
     assert [line.split()[0] for line in closing if line] == ["patient", "bad", "good", "last"]
