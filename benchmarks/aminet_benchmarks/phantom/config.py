@@ -107,7 +107,7 @@ HARD = {
     "bolus_width_s": (2.0, 3.4),
     "timing_error_s": (-2.0, 4.0),
     "collateral_weights": (0.08, 0.14, 0.22, 0.26, 0.20, 0.10),
-    "clot_length_mm": (6.0, 26.0),
+    "clot_length_mm": (10.0, 30.0),
     "clot_hu": (45.0, 80.0),
     "perviousness": (0.0, 0.35),
     "noise_sd_hu": (7.0, 15.0),

@@ -48,7 +48,7 @@ BOUNDS = {
     "length in the PCA territory, %": Bound("15 (7..19)", 7, 22),
     "regions with clot a patient": Bound("2.9", 2.3, 3.5),
     "slice x region positives, %": Bound("1.1", 0.8, 1.5),
-    "rarest region against commonest": Bound("balanced on purpose", 0.35, 1.0),
+    "rarest region against commonest": Bound("balanced on purpose", 0.25, 1.0),
     "patients without clot, %": Bound("about 10", 3, 20),
     "clots in medium vessels, %": Bound("25..40", 22, 43),
     "clot length, median, mm": Bound("6..30", 6, 30),
