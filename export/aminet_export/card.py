@@ -15,6 +15,7 @@ def model_card(
 ) -> str:
     """Return the card as Markdown; every figure in it was measured by the export that wrote it."""
     data = metadata.data
+    thresholds = " ".join(f"{threshold:.2f}" for threshold in metadata.decision.thresholds)
     return f"""# {metadata.name}
 
 {metadata.intended_use}
@@ -26,8 +27,8 @@ def model_card(
 | approach | {metadata.approach}, {metadata.precision} |
 | input | {", ".join(metadata.input.channels)}, raw HU, axial, LPS |
 | regions | {len(metadata.regions.names)} |
-| decision | threshold {metadata.decision.thresholds[0]:.3f}, reached by \
-{metadata.decision.min_consecutive_slices} slices in a row |
+| decision | thresholds {thresholds}, reached by {metadata.decision.min_consecutive_slices} \
+slices in a row |
 | training patients | {data.training.count} phantoms |
 | validation patients | {data.validation.count} phantoms, which chose the decision rule |
 | test patients | {data.test.count} phantoms |

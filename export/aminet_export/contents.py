@@ -21,7 +21,6 @@ from aminet_runtime.decision import DecisionRule
 from aminet_runtime.input_contract import InputContract
 from aminet_runtime.metadata import Approach, Metadata, Precision
 from aminet_runtime.patient import Channel
-from aminet_runtime.regions import REGION_COUNT
 from aminet_runtime.selftest import SelfTest, write_selftest
 from aminet_runtime.track_record import (
     DataSummary,
@@ -108,7 +107,7 @@ def _aminet_info(contents: BundleContents) -> dict[str, str]:
         "approach": contents.info.approach.value,
         "channels": " ".join(preprocessing.channels),
         "window_hu": json.dumps(preprocessing.window_hu),
-        "threshold": repr(contents.rule.patient_threshold),
+        "thresholds": json.dumps(contents.rule.patient_thresholds),
         "min_consecutive_slices": str(contents.rule.min_consecutive_slices),
         "disclaimer": DISCLAIMER,
     }
@@ -130,7 +129,7 @@ def _metadata(folder: Path, contents: BundleContents) -> Metadata:
         input=_input_contract(contents),
         regions=contents.info.regions,
         decision=DecisionRule(
-            thresholds=(rule.patient_threshold,) * REGION_COUNT,
+            thresholds=rule.patient_thresholds,
             min_consecutive_slices=rule.min_consecutive_slices,
         ),
         metrics=Metrics(

@@ -77,4 +77,4 @@ def parity_table(receipt: Mapping[str, Parity]) -> str:
 
 def _affected(scores: Sequence[NDArray[np.float32]], rule: ChosenRule) -> NDArray[np.bool_]:
     reached = [region_probabilities(patient, rule.min_consecutive_slices) for patient in scores]
-    return np.stack(reached) >= rule.patient_threshold
+    return np.stack(reached) >= np.array(rule.patient_thresholds)

@@ -66,7 +66,7 @@ def _write_checkpoint(folder: Path, preprocessing: PreprocessingConfig) -> None:
         network=config,
         preprocessing=preprocessing,
         regions=Regions.numbered(),
-        rule=ChosenRule(0.5, 0.5, 1),
+        rule=ChosenRule((0.5,) * 15, 0.5, 1),
         training={},
     )
     save_checkpoint(folder, network, info)

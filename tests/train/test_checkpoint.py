@@ -21,7 +21,7 @@ def info(regions, preprocessing_config) -> CheckpointInfo:
         network=SimpleCnnConfig(features=16),
         preprocessing=preprocessing_config,
         regions=regions,
-        rule=ChosenRule(0.4, 0.6, 2),
+        rule=ChosenRule((0.4,) * 15, 0.6, 2),
         training={"note": "test"},
     )
 

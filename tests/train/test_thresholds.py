@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from aminet_train.metrics import count
-from aminet_train.thresholds import best_threshold, choose_rule
+from aminet_train.thresholds import best_threshold, choose_rule, region_thresholds
 
 LEVELS = st.sampled_from([0.0, 0.125, 0.25, 0.5, 0.75, 1.0])
 SCORED_PAIRS = st.integers(1, 30).flatmap(
@@ -37,4 +37,22 @@ def test_rule_asks_for_slices_in_a_row_where_single_slices_are_noise():
     scores[::7, 5] = 0.9  # isolated false alarms, higher than the truth
     rule = choose_rule([scores], [labels])
     assert rule.min_consecutive_slices > 1
-    assert 0.1 < rule.patient_threshold < 0.8
+    assert all(0.1 < threshold < 0.8 for threshold in rule.patient_thresholds)
+
+
+def test_a_region_of_false_alarms_gets_a_higher_threshold_and_the_others_keep_theirs():
+    generator = np.random.default_rng(0)
+    affected = generator.random((40, 15)) < 0.2
+    reached = np.where(affected, 0.8, 0.2).astype(np.float32)
+    reached[~affected[:, 3], 3] = 0.7  # region 3 always looks like a clot, a little less so
+    thresholds = region_thresholds(reached, affected, 0.5)
+    assert thresholds[3] > 0.6
+    # the middle of 0.2 and 0.8 in float32
+    assert thresholds[:3] + thresholds[4:] == pytest.approx([0.5] * 14, abs=1e-6)
+
+
+def test_a_region_without_clot_in_validation_keeps_the_common_threshold():
+    affected = np.zeros((10, 15), bool)
+    affected[:5, 1] = True
+    reached = np.where(affected, 0.9, 0.1).astype(np.float32)
+    assert region_thresholds(reached, affected, 0.4)[7] == pytest.approx(0.4)

@@ -142,6 +142,11 @@ def _from_json(values: dict[str, Any], path: Path) -> CheckpointInfo:
         network=config_from_json(approach, values["network"]),
         preprocessing=PreprocessingConfig.from_json(values["preprocessing"]),
         regions=Regions(tuple(values["regions"]["names"]), mirror and tuple(mirror)),
-        rule=ChosenRule(**values["rule"]),
+        rule=_rule_from_json(values["rule"]),
         training=values["training"],
     )
+
+
+def _rule_from_json(values: dict[str, Any]) -> ChosenRule:
+    thresholds = tuple(values["patient_thresholds"])
+    return ChosenRule(thresholds, values["slice_threshold"], values["min_consecutive_slices"])

@@ -75,7 +75,7 @@ def evaluate_scores(
     slice_flags = [patient >= rule.slice_threshold for patient in scores]
     reached = np.stack([region_probabilities(p, rule.min_consecutive_slices) for p in scores])
     affected = np.stack([patient.any(axis=0) for patient in truth])
-    flagged = reached >= rule.patient_threshold
+    flagged = reached >= np.array(rule.patient_thresholds)
     return {
         "patients": len(scores),
         "slice": {
@@ -85,7 +85,7 @@ def evaluate_scores(
         },
         "patient": {
             **_level([count(f, t) for f, t in zip(flagged, affected, strict=True)]),
-            "threshold": rule.patient_threshold,
+            "thresholds": list(rule.patient_thresholds),
             "average_precision": average_precision(reached, affected),
             "exact": float((flagged == affected).all(axis=1).mean()),
         },

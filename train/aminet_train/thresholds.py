@@ -19,12 +19,12 @@ class ChosenRule:
     """How scores become decisions.
 
     Attributes:
-        patient_threshold: Of a region's probability, for the patient; equal for all regions.
+        patient_thresholds: Of each region's probability, for the patient.
         slice_threshold: Of one slice's score, for slice-level figures.
         min_consecutive_slices: Slices in a row that must reach the patient's threshold.
     """
 
-    patient_threshold: float
+    patient_thresholds: tuple[float, ...]
     slice_threshold: float
     min_consecutive_slices: int
 
@@ -38,10 +38,13 @@ def choose_rule(
         scores: For each validation patient, [Z, 15].
         labels: For each validation patient, [Z, 15].
     """
-    in_a_row, patient_threshold, _f1 = best_patient_rule(scores, labels)
-    truth = np.concatenate(labels).astype(bool)
-    slice_threshold, _f1 = best_threshold(np.concatenate(scores), truth)
-    return ChosenRule(patient_threshold, slice_threshold, in_a_row)
+    in_a_row, common, _f1 = best_patient_rule(scores, labels)
+    reached = np.stack([region_probabilities(patient, in_a_row) for patient in scores])
+    affected = np.stack([patient.any(axis=0) for patient in labels])
+    slice_threshold, _f1 = best_threshold(
+        np.concatenate(scores), np.concatenate(labels).astype(bool)
+    )
+    return ChosenRule(region_thresholds(reached, affected, common), slice_threshold, in_a_row)
 
 
 def best_patient_rule(
@@ -54,6 +57,57 @@ def best_patient_rule(
         reached = np.stack([region_probabilities(patient, in_a_row) for patient in scores])
         rules.append((in_a_row, *best_threshold(reached, truth)))
     return max(rules, key=lambda rule: rule[2])
+
+
+def region_thresholds(
+    reached: NDArray[np.float32], affected: NDArray[np.bool_], common: float
+) -> tuple[float, ...]:
+    """Fit a threshold to each region, and go half the way there from the common one.
+
+    Some regions are harder than others, but a dozen validation patients a region are too few to
+    trust them alone, so the fit is drawn back to the common threshold, half-way in log-odds.
+
+    Args:
+        reached: Patients' region probabilities [P, 15].
+        affected: Truth [P, 15].
+        common: Best threshold of all regions together, in (0, 1).
+    """
+    fitted = np.full(reached.shape[1], common)
+    for _ in range(_SWEEPS):
+        for region in np.flatnonzero(affected.any(axis=0)):
+            fitted[region] = _best_given_others(reached, affected, fitted, region)
+    return tuple(_half_way(float(threshold), common) for threshold in fitted)
+
+
+_SWEEPS = 3
+"""Each region's best threshold depends on the others' through F1; this settles in two or three."""
+
+
+def _best_given_others(
+    reached: NDArray[np.float32],
+    affected: NDArray[np.bool_],
+    thresholds: NDArray[np.float64],
+    region: int,
+) -> float:
+    flagged = reached >= thresholds
+    flagged[:, region] = False
+    tp, flags = np.count_nonzero(flagged & affected), np.count_nonzero(flagged)
+    scores = np.unique(reached[:, region])[::-1].astype(np.float64)
+    candidates = (np.append(1.0, scores) + np.append(scores, 0.0)) / 2  # between the scores
+    hit = reached[:, region, np.newaxis] >= candidates  # (P, candidates)
+    own_tp = np.count_nonzero(hit & affected[:, region, np.newaxis], axis=0)
+    f1 = 2 * (tp + own_tp) / (flags + np.count_nonzero(hit, axis=0) + np.count_nonzero(affected))
+    return float(candidates[np.argmax(f1)])
+
+
+def _half_way(fitted: float, common: float) -> float:
+    odds = np.clip([fitted, common], _CLEAR_OF_BOUNDS, 1 - _CLEAR_OF_BOUNDS)
+    mean = np.log(odds / (1 - odds)).mean()
+    return float(1 / (1 + np.exp(-mean)))
+
+
+_CLEAR_OF_BOUNDS = 1e-4
+"""Keeps log-odds finite and thresholds inside of (0, 1)."""
 
 
 def best_threshold(scores: NDArray[np.float32], truth: NDArray[np.bool_]) -> tuple[float, float]:
