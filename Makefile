@@ -42,6 +42,7 @@ setup: $(VENV)/.dev
 demo: $(VENV)/.demo
 	$(BIN)/aminet-phantom $(DEMO) --patients 1 --seed $(SEED)
 	$(BIN)/aminet-run $(DEMO_PATIENT) --output $(DEMO)/results
+	@$(BIN)/aminet-phantom $(DEMO) --patients 1 --seed $(SEED) --truth
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest

@@ -5,6 +5,8 @@ import pytest
 
 from aminet_benchmarks.phantom import cli
 from aminet_runtime.version import VERSION
+from aminet_train.prepared import PreparedCohort
+from aminet_train.splits import Split, read_splits
 
 TINY = ["--shape", "48", "48", "16"]
 
@@ -79,3 +81,24 @@ def test_help_has_an_example_and_version_tells_it(capsys):
 def test_validation_refuses_no_patients(capsys):
     assert cli.validate_main(["--patients", "0"]) == 2
     assert "--patients 0 is below 1" in capsys.readouterr().err
+
+
+def test_truth_stands_behind_each_folder(tmp_path, capsys):
+    assert cli.main([str(tmp_path), *TINY, "--truth"]) == 0
+    truth = json.loads((tmp_path / "p0000000" / "phantom.json").read_text())
+    expected = ", ".join(truth["region_names"]) or "no clot"
+    assert capsys.readouterr().out == f"{tmp_path / 'p0000000'}: the truth is {expected}\n"
+
+
+def test_prepares_phantoms_for_training(tmp_path):
+    arguments = [str(tmp_path), *TINY, "--channels", "arterial", "--split", "test"]
+    assert cli.prepare_main([*arguments, "--negatives", "2"]) == 0
+    prepared = PreparedCohort.open(tmp_path)
+    assert prepared.patient_ids() == ["p0000000"]
+    assert read_splits(tmp_path)[Split.TEST] == ("p0000000",)
+
+
+def test_unknown_channels_are_one_line_and_exit_code_2(tmp_path, capsys):
+    assert cli.prepare_main([str(tmp_path / "out"), *TINY, "--channels", "mri"]) == 2
+    assert "--channels mri is unknown; use cta, arterial" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
