@@ -164,6 +164,3 @@ def one_thread_each() -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-
-
-_one_thread_each = one_thread_each  # `streamed` imports it by this name
