@@ -74,7 +74,7 @@ def region_thresholds(
     """
     fitted = np.full(reached.shape[1], common)
     for _ in range(_SWEEPS):
-        for region in np.flatnonzero(affected.any(axis=0)):
+        for region in np.flatnonzero(affected.any(axis=0)).tolist():
             fitted[region] = _best_given_others(reached, affected, fitted, region)
     return tuple(_half_way(float(threshold), common) for threshold in fitted)
 
