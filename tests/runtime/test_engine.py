@@ -273,3 +273,26 @@ def test_command_leaves_the_model_converter_out():
     )
 
     assert in_fresh_process(code) == "False"
+
+
+def test_signal_after_sessions_that_were_closed_in_turn_is_no_crash(bundle_path):
+    """OpenVINO frees signal stacks in the wrong order when cores come and go."""
+    code = f"""
+import gc, signal
+import numpy as np
+from aminet_runtime import Session
+
+sessions = [Session.open({str(bundle_path)!r}, threads=1) for _ in range(2)]
+for session in sessions:
+    session.answer(np.zeros((1, 60, 60), np.float32))
+session = None
+while sessions:
+    sessions.pop(0).close()
+    gc.collect()
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+    assert in_fresh_process(code) == "interrupted"

@@ -15,7 +15,11 @@ from numpy.typing import NDArray
 
 from aminet_runtime.bundle import MODEL_XML, Bundle
 from aminet_runtime.engines.engine import NetworkAnswer
-from aminet_runtime.engines.openvino_import import import_openvino, is_isa_capped
+from aminet_runtime.engines.openvino_import import (
+    import_openvino,
+    is_isa_capped,
+    shared_core,
+)
 from aminet_runtime.errors import ModelIncompatible, ModelInvalid
 from aminet_runtime.regions import REGION_COUNT
 
@@ -57,7 +61,7 @@ class OpenVinoEngine:
             ModelIncompatible: OpenVINO does not load here.
         """
         self._openvino = import_openvino()
-        self._core = self._openvino.Core()
+        self._core = shared_core()
         self._threads = threads
         self._planes = bundle.metadata.input.planes
         self._model = _read_model(self._core, bundle)

@@ -13,9 +13,14 @@ in a host that has imported OpenVINO before, unless that host has compiled somet
 
 import os
 import sys
+from functools import cache
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from aminet_runtime.errors import ModelIncompatible
+
+if TYPE_CHECKING:
+    import openvino
 
 ISA_VARIABLE = "ONEDNN_MAX_CPU_ISA"
 ISA_CAP = "AVX512_CORE_VNNI"
@@ -44,6 +49,21 @@ def import_openvino() -> ModuleType:
         ) from cause
     module: ModuleType = openvino
     return module
+
+
+@cache
+def shared_core() -> "openvino.Core":
+    """Return the one core of this process, which lives as long as the process does.
+
+    OpenVINO's CPU plugin gives the thread an alternate signal stack when it is loaded, and takes
+    it away with its core. Of two cores that are not given up in the reverse order, the second
+    puts the freed stack of the first back, and the next signal (Ctrl-C, an alarm) is a
+    segmentation fault. Seen with OpenVINO 2026.4; a core that stays is never the first.
+
+    Raises:
+        ModelIncompatible: OpenVINO is not installed or does not load here.
+    """
+    return import_openvino().Core()
 
 
 def skip_model_converter() -> None:

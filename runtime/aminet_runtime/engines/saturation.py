@@ -9,7 +9,7 @@ The canary is the largest case: a 1 x 1 convolution over 64 channels of 255 with
 
 import numpy as np
 
-from aminet_runtime.engines.openvino_import import import_openvino
+from aminet_runtime.engines.openvino_import import import_openvino, shared_core
 from aminet_runtime.errors import ModelIncompatible
 
 CHANNELS = 64
@@ -41,7 +41,7 @@ def int8_sum() -> int:
     model = openvino.Model([sums], [pixels], "canary")
     hints = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1}
     try:
-        compiled = openvino.Core().compile_model(model, "CPU", hints)
+        compiled = shared_core().compile_model(model, "CPU", hints)
     except RuntimeError as cause:
         raise ModelIncompatible(
             "OpenVINO cannot run INT8 networks on this CPU",
