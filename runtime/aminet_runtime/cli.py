@@ -47,9 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code.
     """
     if arguments is not None:
-        return _main(arguments)
+        return _main(arguments, started=time.perf_counter())
     _own_the_process()
-    return _leave(_main(sys.argv[1:]))
+    return _leave(_main(sys.argv[1:], started=started_at() or time.perf_counter()))
 
 
 def _own_the_process() -> None:
@@ -76,11 +76,11 @@ def _leave(code: int) -> int:
     os._exit(code)
 
 
-def _main(words: Sequence[str]) -> int:
+def _main(words: Sequence[str], *, started: float) -> int:
     debug = "--debug" in words
     try:
         with _terminating_cleanly():
-            return run_command(PROG, partial(_run, words), debug=debug)
+            return run_command(PROG, partial(_run, words, started), debug=debug)
     except Exception as error:
         if debug:
             raise
@@ -106,12 +106,12 @@ def _terminating_cleanly() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _run(words: Sequence[str]) -> int:
+def _run(words: Sequence[str], started: float) -> int:
     """Do what is asked; an error that concerns no single patient is told as JSON, too."""
     try:
         options = parse(words)
         _set_up_logging(options)
-        return _examine(options) if options.doctor else _run_patients(options)
+        return _examine(options) if options.doctor else _run_patients(options, started)
     except AminetError as error:
         if "--json" in words:
             _print_error_as_json(error, patient=None)
@@ -135,7 +135,7 @@ def _examine(options: Options) -> int:
     return diagnosis.exit_code
 
 
-def _run_patients(options: Options) -> int:
+def _run_patients(options: Options, started: float) -> int:
     """Run one patient after the other and return the highest exit code."""
     from aminet_runtime.batch import check_places, display_name, run_patient
     from aminet_runtime.result_table import format_overview, overview_row
@@ -143,7 +143,7 @@ def _run_patients(options: Options) -> int:
     place = _result_place(options)
     check_places(options.patients, place)
     code, rows = 0, []
-    with _open_session(options) as session:
+    with _open_session(options, started) as session:
         for patient in options.patients:
             with progress_bar(display_name(patient), quiet=options.quiet) as on_progress:
                 outcome = run_patient(
@@ -167,8 +167,7 @@ def _result_place(options: Options) -> "ResultPlace | None":
     return ResultPlace(options.output, to_json=to_json, keeps_existing=options.no_clobber)
 
 
-def _open_session(options: Options) -> "Session":
-    started = started_at() or time.perf_counter()
+def _open_session(options: Options, started: float) -> "Session":
     with watchdog(options.budget.deadline(started=started)):
         from aminet_runtime.session import Session
 

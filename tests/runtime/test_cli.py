@@ -369,7 +369,7 @@ def test_memory_limit_is_exit_40(run_bundle, write_patient):
 
 
 def test_uncaught_exception_is_code_1_and_asks_for_a_report(monkeypatch, capsys):
-    def failing(_words):
+    def failing(_words, _started):
         raise ZeroDivisionError("division by zero")
 
     monkeypatch.setattr(cli, "_run", failing)
@@ -595,6 +595,12 @@ def test_doctor_answers_in_one_verdict(run_bundle):
 
 def test_doctor_has_the_exit_code_of_what_it_found(tmp_path):
     assert run("--doctor", "--bundle", tmp_path).code == 20
+
+
+def test_time_limit_does_not_count_the_age_of_a_host(bundle_path, write_patient, monkeypatch):
+    monkeypatch.setattr(cli, "started_at", lambda: time.perf_counter() - 1000.0)
+
+    assert cli.main(["--bundle", str(bundle_path), str(write_patient()), "--json"]) == 0
 
 
 def test_host_that_calls_main_keeps_its_signal_handlers(bundle_path, write_patient):
