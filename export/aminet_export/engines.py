@@ -10,6 +10,7 @@ import openvino as ov
 import torch
 from numpy.typing import NDArray
 
+from aminet_runtime.engines.openvino_import import shared_core
 from aminet_train.model import DeployableModel
 
 Scorer = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -50,7 +51,7 @@ def openvino_scorer(model: ov.Model, shape: tuple[int, int, int, int]) -> Scorer
         "INFERENCE_PRECISION_HINT": "f32",
         "ENABLE_CPU_PINNING": False,
     }
-    request = ov.Core().compile_model(static, "CPU", hints).create_infer_request()
+    request = shared_core().compile_model(static, "CPU", hints).create_infer_request()
 
     def score(slices: NDArray[np.float32]) -> NDArray[np.float32]:
         result = request.infer([slices], share_inputs=True)

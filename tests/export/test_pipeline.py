@@ -3,13 +3,13 @@ import json
 
 import numpy as np
 import onnx
-import openvino as ov
 import pytest
 
 from aminet_export.cli import main
 from aminet_export.pipeline import ExportReport, export_bundle
 from aminet_runtime.bundle import Bundle
 from aminet_runtime.engines.openvino import OpenVinoEngine
+from aminet_runtime.engines.openvino_import import shared_core
 from aminet_runtime.errors import InputMissing, ModelInvalid, OutputExists
 from aminet_runtime.metadata import Precision
 from aminet_runtime.selftest import read_selftest
@@ -78,7 +78,7 @@ def test_calibration_is_drawn_from_training_patients_only(report):
 
 
 def test_preprocessing_stays_float(report):
-    model = ov.Core().read_model(report.bundle / "model.xml")
+    model = shared_core().read_model(report.bundle / "model.xml")
     types = [node.get_type_name() for node in model.get_ordered_ops()]
     resize = types.index("Interpolate")
     assert "FakeQuantize" in types
@@ -96,7 +96,7 @@ def test_onnx_twin_carries_contract_and_metadata(report):
 
 
 def test_ir_carries_metadata(report):
-    model = ov.Core().read_model(report.bundle / "model.xml")
+    model = shared_core().read_model(report.bundle / "model.xml")
     assert model.get_rt_info(["aminet_info", "approach"]).astype(str) == "mobilenetv2"
     assert model.get_rt_info(["model_info", "labels"]).astype(str).startswith("region_0 region_1")
 
