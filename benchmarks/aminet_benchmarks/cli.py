@@ -9,7 +9,7 @@ from pathlib import Path
 from aminet_runtime.bundle import default_bundle_path
 from aminet_runtime.console import command_parser, progress_bar, run_command
 
-EXAMPLE = "example: aminet-benchmark compare --patient demo/p0100000 --rounds 5"
+EXAMPLE = "example: aminet-benchmark compare --patient demo/p0700000 --rounds 5"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -401,7 +401,9 @@ def test_signals_end_the_run_without_a_trace(bundle_path, tmp_path, number, code
     folder.mkdir()
     slow = tmp_path / "slow.py"
     slow.write_text(
-        "import time, sys\n"
+        "import signal, sys, time\n"
+        # a job in the background inherits an ignored SIGINT
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from aminet_runtime import cli, session\n"
         "def hang(*a, **k):\n"
         "    print('hanging', file=sys.stderr, flush=True)\n"

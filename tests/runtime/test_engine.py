@@ -282,6 +282,7 @@ import gc, signal
 import numpy as np
 from aminet_runtime import Session
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a background job
 sessions = [Session.open({str(bundle_path)!r}, threads=1) for _ in range(2)]
 for session in sessions:
     session.answer(np.zeros((1, 60, 60), np.float32))
