@@ -26,7 +26,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.demo: pyproject.toml | $(BIN)/python
-	@echo "setting up the demo (about a minute)"
+	@echo "setting up the demo (half a minute)"
 	$(PIP) install --editable '.[phantom]'
 	@touch $@
 

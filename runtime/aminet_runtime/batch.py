@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aminet_runtime.budget import Budget, watchdog
-from aminet_runtime.errors import AminetError, BudgetExceeded, UsageError
+from aminet_runtime.errors import AminetError, BudgetExceeded, UsageError, printable
 from aminet_runtime.patient import PatientFolder
 from aminet_runtime.publish import (
     refuse_existing,
@@ -15,7 +15,7 @@ from aminet_runtime.publish import (
     write_new,
     write_whole,
 )
-from aminet_runtime.result import PatientResult, printable, to_json_file
+from aminet_runtime.result import PatientResult, to_json_file
 from aminet_runtime.session import Session
 from aminet_runtime.supervisor import OnProgress
 

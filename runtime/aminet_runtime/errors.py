@@ -60,7 +60,7 @@ class AminetError(Exception):
         """Return `file name: message; hint` on one line, whatever the file is called."""
         where = "" if self.path is None else f"{self.path.name}: "
         what_to_do = "" if self.hint is None else f"; {self.hint}"
-        return _printable(f"{where}{self.message}{what_to_do}")
+        return printable(f"{where}{self.message}{what_to_do}")
 
 
 class UsageError(AminetError, ValueError):
@@ -161,8 +161,8 @@ class InternalError(AminetError, AssertionError):
     exit_code = 70
 
 
-def _printable(text: str) -> str:
-    """Escape line breaks and other control characters, so that one error stays one line."""
+def printable(text: str) -> str:
+    """Escape what is no printable character, so that a name cannot break a line or a terminal."""
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()
         for char in text

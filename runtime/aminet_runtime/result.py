@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aminet_runtime.decision import RegionFinding
-from aminet_runtime.errors import AminetError
+from aminet_runtime.errors import AminetError, printable
 from aminet_runtime.stopwatch import Timings
 
 SCHEMA = "aminet.result/1"
@@ -159,14 +159,6 @@ def to_json_line(values: Mapping[str, object]) -> str:
 def to_json_file(values: Mapping[str, object]) -> bytes:
     """Return the content of a JSON file: indented, ending in a line break."""
     return (json.dumps(values, indent=1, allow_nan=False) + "\n").encode("ascii")
-
-
-def printable(text: str) -> str:
-    """Escape what is no printable character, so that a name cannot break a line or a terminal."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
-        for char in text
-    )
 
 
 def _finding_to_json(finding: RegionFinding) -> dict[str, object]:

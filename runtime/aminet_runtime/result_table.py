@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 
 from aminet_runtime.batch import PatientOutcome
 from aminet_runtime.decision import RegionFinding
-from aminet_runtime.errors import AminetError
-from aminet_runtime.result import PatientResult, printable
+from aminet_runtime.errors import AminetError, printable
+from aminet_runtime.result import PatientResult
 from aminet_runtime.text_table import align, cut
 
 TEXT_WIDTH = 96

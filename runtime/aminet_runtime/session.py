@@ -25,12 +25,12 @@ from aminet_runtime.bundle import Bundle, default_bundle_path
 from aminet_runtime.decision import find_regions
 from aminet_runtime.engines.engine import CompiledNetwork, Engine, NetworkAnswer
 from aminet_runtime.engines.openvino import OpenVinoEngine
-from aminet_runtime.errors import InputUnsuitable, UsageError
+from aminet_runtime.errors import InputUnsuitable, UsageError, printable
 from aminet_runtime.memory_estimate import needed_bytes
 from aminet_runtime.patient import PatientFolder
 from aminet_runtime.process import peak_rss_bytes
 from aminet_runtime.remarks import remarks_on
-from aminet_runtime.result import InputSummary, ModelReference, PatientResult, printable
+from aminet_runtime.result import InputSummary, ModelReference, PatientResult
 from aminet_runtime.scan import Scan
 from aminet_runtime.slice_window import SliceSource, fill_planes, window_step
 from aminet_runtime.stopwatch import Stopwatch

@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 import aminet_runtime
 from aminet_runtime.batch import PatientOutcome
 from aminet_runtime.decision import DecisionRule, find_regions
-from aminet_runtime.errors import AminetError, InputDamaged, UsageError
+from aminet_runtime.errors import AminetError, InputDamaged, UsageError, printable
 from aminet_runtime.result import (
     InputSummary,
     ModelReference,
@@ -22,7 +22,6 @@ from aminet_runtime.result import (
     ResultWarning,
     WarningCode,
     error_to_json,
-    printable,
     to_json_file,
     to_json_line,
 )
