@@ -2,7 +2,6 @@
 """Slices for scoring: from patient folders at full size, or from the cache of training."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aminet_runtime.patient import Channel, PatientFolder, check_same_grid
-from aminet_runtime.volume import Volume, slices_together
+from aminet_runtime.patient import Channel, PatientFolder
+from aminet_runtime.scan import Scan
 from aminet_train.prepared import IMAGE_LEVELS, PreparedPatient
 from aminet_train.preprocessing import Preprocessing
 
@@ -53,13 +52,10 @@ class FolderSlice:
 
 
 def folder_slices(folder: Path, channels: tuple[Channel, ...]) -> Iterator[FolderSlice]:
-    """Yield the slices of a patient folder, in stored order."""
-    patient = PatientFolder.open(folder)
-    with ExitStack() as stack:
-        volumes = [stack.enter_context(Volume.open(patient.path_of(c))) for c in channels]
-        check_same_grid(volumes)
-        slices = np.empty((1, len(volumes), *volumes[0].shape[1:]), np.float32)
-        for parts in slices_together(volumes):
-            for volume, part, plane in zip(volumes, parts, slices[0], strict=True):
-                volume.write_hu(part, plane)
-            yield FolderSlice(parts[0].index, volumes[0].shape[0], slices)
+    """Yield the slices of a patient folder, in stored order, read as the runtime reads them."""
+    with Scan.open(PatientFolder.open(folder), channels) as scan:
+        count, height, width = scan.shape
+        slices_hu = np.empty((1, len(channels), height, width), np.float32)
+        for index, write_hu in scan.slices():
+            write_hu(slices_hu[0])
+            yield FolderSlice(index, count, slices_hu)
