@@ -30,7 +30,7 @@ from aminet_runtime.track_record import (
     PatientSet,
 )
 from aminet_train.checkpoint import CheckpointInfo
-from aminet_train.fit import PatientsBySplit
+from aminet_train.patients import PatientsBySplit
 from aminet_train.prepared import PreparedPatient
 from aminet_train.provenance import tool_versions
 from aminet_train.splits import Split

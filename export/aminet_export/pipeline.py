@@ -22,8 +22,8 @@ from aminet_runtime.metadata import Precision
 from aminet_runtime.publish import publish_folder
 from aminet_train.checkpoint import CheckpointInfo, load_model
 from aminet_train.evaluate import evaluate_scores
-from aminet_train.fit import PatientsBySplit, gather_patients
 from aminet_train.model import DeployableModel
+from aminet_train.patients import PatientsBySplit, gather_patients
 from aminet_train.splits import Split
 from aminet_train.thresholds import ChosenRule, choose_rule
 

@@ -9,15 +9,17 @@ import torch
 
 from aminet_runtime.errors import InputInconsistent, ModelIncompatible, UsageError
 from aminet_train.checkpoint import load_info, load_network
-from aminet_train.cli import evaluate_main, train_main
+from aminet_train.commands.evaluate import main as evaluate_main
+from aminet_train.commands.train import main as train_main
 from aminet_train.dataset import SliceDataset
 from aminet_train.evaluate import evaluate_checkpoint, score_patient
-from aminet_train.fit import gather_patients, initial_network, train
+from aminet_train.fit import initial_network, train
 from aminet_train.losses import LossConfig
 from aminet_train.networks import Approach, build_network
 from aminet_train.networks.heads import Head
 from aminet_train.networks.mobilenetv2 import MobileNetV2Config
 from aminet_train.networks.simple_cnn import SimpleCnnConfig
+from aminet_train.patients import gather_patients
 from aminet_train.splits import Split
 from aminet_train.train_config import ScheduleConfig, TrainConfig
 

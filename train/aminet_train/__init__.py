@@ -8,6 +8,7 @@ The way through the package, in the order of use:
     prepared        the format of a prepared cohort on disk
     prepare         patient folders (or any source of slices) to a prepared cohort
     splits          train, validation and test by patient
+    patients        the patients of several prepared cohorts, by split
     dataset         prepared slices to batches
     augment         changes that are true to CT
     networks        simple_cnn, mobilenetv2, and their common head
@@ -17,7 +18,7 @@ The way through the package, in the order of use:
     thresholds      decision rule from validation scores
     evaluate        scores of a split, and their metrics
     checkpoint      weights as safetensors, everything else as JSON
-    cli             aminet-prepare, aminet-train, aminet-evaluate
+    commands        aminet-prepare, aminet-train, aminet-evaluate
 
 Array convention: slices are [C, H, W] or [N, C, H, W], canonical LPS (rows from anterior to
 posterior, columns from the patient's right to left); scores and labels are [Z, 15].

@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor, nn
 
-from aminet_runtime.errors import InputInconsistent, InputMissing, ModelIncompatible, UsageError
+from aminet_runtime.errors import InputMissing, ModelIncompatible, UsageError
 from aminet_runtime.publish import write_whole
 from aminet_train.checkpoint import CheckpointInfo, load_info, load_network, save_checkpoint
 from aminet_train.classifier import SliceClassifier, backbone_of
@@ -25,9 +25,10 @@ from aminet_train.networks.weights import (
     load_from_hub,
     unfold_batch_norm,
 )
+from aminet_train.patients import PatientsBySplit, gather_patients
 from aminet_train.prepared import PreparedCohort, PreparedPatient
 from aminet_train.provenance import git_commit, tool_versions
-from aminet_train.splits import Split, check_no_leak, read_splits
+from aminet_train.splits import Split
 from aminet_train.thresholds import choose_rule
 from aminet_train.train_config import TrainConfig
 
@@ -37,8 +38,6 @@ HUB_WEIGHTS = "imagenet"
 NO_WEIGHTS = "none"
 UNFOLD_SLICES = 256
 UNFOLD_BATCH = 32
-
-PatientsBySplit = dict[Split, list[PreparedPatient]]
 
 
 def train(config: TrainConfig, run: Path, *, progress: bool = False) -> Path:
@@ -66,31 +65,6 @@ def train(config: TrainConfig, run: Path, *, progress: bool = False) -> Path:
     network = _fit(config, cohort, patients, run=run, progress=progress)
     save_checkpoint(target, network, _describe(network, config, cohort, patients))
     return target
-
-
-def gather_patients(roots: Sequence[Path]) -> tuple[PreparedCohort, PatientsBySplit]:
-    """Put the splits of prepared cohorts together, guarded against leaks.
-
-    Returns:
-        The first cohort, for preprocessing and regions, and the patients by split.
-    """
-    cohorts = [PreparedCohort.open(root) for root in roots]
-    if any(
-        (c.preprocessing, c.regions) != (cohorts[0].preprocessing, cohorts[0].regions)
-        for c in cohorts
-    ):
-        raise InputInconsistent(
-            "the cohorts were prepared with different settings", hint="prepare them alike"
-        )
-    patients: PatientsBySplit = {split: [] for split in Split}
-    for cohort in cohorts:
-        splits = read_splits(cohort.root)
-        for split in Split:
-            patients[split] += [cohort.patient(name) for name in splits[split]]
-    check_no_leak(
-        {split: {p.patient_id: p.fingerprint for p in group} for split, group in patients.items()}
-    )
-    return cohorts[0], patients
 
 
 def initial_network(

@@ -1,67 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands aminet-prepare, aminet-train and aminet-evaluate: parse, call, print.
-
-torch is imported only after the arguments are known to be good, so that `--help` is quick.
-"""
+"""`aminet-train`: prepared data to a checkpoint."""
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from aminet_runtime.console import command_parser, progress_bar, run_command
+from aminet_runtime.console import command_parser, run_command
 from aminet_runtime.errors import UsageError
 
 if TYPE_CHECKING:
     from aminet_train.networks import NetworkConfig
     from aminet_train.train_config import TrainConfig
 
-PREPARE_EXAMPLE = "example: aminet-prepare cohort -o prepared --channels arterial --jobs 2"
-TRAIN_EXAMPLE = "example: aminet-train --model mobilenetv2 --data prepared --weights imagenet"
-EVALUATE_EXAMPLE = "example: aminet-evaluate runs/mobilenetv2-1/checkpoint --data prepared"
-
-CHANNELS = ("cta", "arterial", "mcta", "spiral", "cta+spiral")
-EXIT_REFUSED = 13
+EXAMPLE = "example: aminet-train --model mobilenetv2 --data prepared --weights imagenet"
 
 
-def prepare_main(arguments: Sequence[str] | None = None) -> int:
-    """Run aminet-prepare."""
-    parser = command_parser(
-        "aminet-prepare", "Turn patient folders into network inputs and labels.", PREPARE_EXAMPLE
-    )
-    parser.add_argument("cohort", type=Path, help="folder of patient folders")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="prepared cohort")
-    parser.add_argument("--channels", choices=CHANNELS, default="cta", help="default: %(default)s")
-    parser.add_argument("--size", type=int, default=224, help="pixels, default: %(default)s")
-    parser.add_argument("--jobs", type=int, default=1, help="processes, default: %(default)s")
-    parser.add_argument("--seed", type=int, default=0, help="of the splits, default: %(default)s")
-    options = parser.parse_args(arguments)
-    return run_command(parser.prog, lambda: _prepare(options), debug=options.debug)
-
-
-def train_main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run aminet-train."""
-    parser = command_parser("aminet-train", "Train a network on prepared data.", TRAIN_EXAMPLE)
+    parser = command_parser("aminet-train", "Train a network on prepared data.", EXAMPLE)
     _add_data_options(parser)
     _add_learning_options(parser)
     options = parser.parse_args(arguments)
     return run_command(parser.prog, lambda: _train(options), debug=options.debug)
-
-
-def evaluate_main(arguments: Sequence[str] | None = None) -> int:
-    """Run aminet-evaluate."""
-    parser = command_parser(
-        "aminet-evaluate", "Score a split with a checkpoint, at both levels.", EVALUATE_EXAMPLE
-    )
-    parser.add_argument("checkpoint", type=Path, help="folder that aminet-train wrote")
-    parser.add_argument("--data", type=Path, nargs="+", required=True, help="prepared cohorts")
-    parser.add_argument("--split", choices=("train", "validation", "test"), default="test")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    options = parser.parse_args(arguments)
-    return run_command(parser.prog, lambda: _evaluate(options), debug=options.debug)
 
 
 def _add_data_options(parser: argparse.ArgumentParser) -> None:
@@ -100,24 +63,6 @@ def _add_learning_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--validation-stride", type=int, default=1)
     parser.add_argument("--bf16", action="store_true", help="bfloat16 autocast")
     parser.add_argument("--seed", type=int, default=0)
-
-
-def _prepare(options: argparse.Namespace) -> int:
-    from aminet_train.prepare import PreparePlan, prepare_cohort
-    from aminet_train.preprocessing import PreprocessingConfig
-
-    size_px = (options.size, options.size)
-    plan = PreparePlan(
-        root=options.output,
-        preprocessing=PreprocessingConfig.from_preset(options.channels, size_px=size_px),
-    )
-    with progress_bar("prepare", quiet=options.quiet) as on_progress:
-        refusals = prepare_cohort(
-            options.cohort, plan, seed=options.seed, jobs=options.jobs, on_progress=on_progress
-        )
-    for refusal in refusals:
-        print(f"refused {refusal.patient_id}: {refusal.reason}", file=sys.stderr)
-    return EXIT_REFUSED if refusals else 0
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -173,32 +118,6 @@ def _network_config(options: argparse.Namespace) -> "NetworkConfig":
     if options.model == "simple_cnn":
         return SimpleCnnConfig()
     return MobileNetV2Config(head=Head(options.head), padding=Padding(options.padding))
-
-
-def _evaluate(options: argparse.Namespace) -> int:
-    from aminet_train.evaluate import evaluate_checkpoint
-    from aminet_train.splits import Split
-
-    report = evaluate_checkpoint(options.checkpoint, options.data, Split(options.split))
-    print(json.dumps(report, indent=1) if options.json else _table(report))
-    return 0
-
-
-def _table(report: dict[str, Any]) -> str:
-    lines = [
-        f"{report['approach']} on {report['patients']} {report['split']} patients",
-        f"{'level':<8} {'F1':>5} {'95 % interval':>15} {'prec.':>6} {'recall':>6} {'AP':>5}",
-    ]
-    for level in ("slice", "patient"):
-        values = report[level]
-        low, high = values["f1_ci95"]
-        lines.append(
-            f"{level:<8} {values['f1']:>5.3f} {f'{low:.3f} to {high:.3f}':>15} "
-            f"{values['precision']:>6.3f} {values['recall']:>6.3f} "
-            f"{values['average_precision']:>5.3f}"
-        )
-    lines.append(f"region sets found exactly: {report['patient']['exact']:.0%}")
-    return "\n".join(lines)
 
 
 def _on_terminal(options: argparse.Namespace) -> bool:
