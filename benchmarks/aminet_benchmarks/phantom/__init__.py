@@ -23,7 +23,8 @@ Results on phantoms say nothing about patients.
     patient     one patient, slice by slice
     files       the six files of a patient
     cohort      many patients, resumable
-    cli         `aminet-phantom`
+    cli         `aminet-phantom`, dispatch of its verbs
+    commands/   the verbs
 
 Arrays of a slice are canonical LPS [H, W]; model coordinates are RAS millimetres.
 """

@@ -78,8 +78,31 @@ def test_help_has_an_example_and_version_tells_it(capsys):
         assert expected in capsys.readouterr().out
 
 
+def test_help_lists_each_verb_and_each_verb_has_help_with_an_example(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    listed = capsys.readouterr().out
+
+    for name, verb in cli.VERBS.items():
+        assert f"aminet-phantom {name}" in listed
+        assert verb.summary in listed
+        with pytest.raises(SystemExit) as ended:
+            cli.main([name, "--help"])
+        assert ended.value.code == 0
+        shown = capsys.readouterr().out
+        assert shown.startswith(f"usage: aminet-phantom {name}")
+        assert f"example:\n  aminet-phantom {name}" in shown
+
+
+def test_folder_named_like_a_verb_is_written_as_a_path(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+
+    assert cli.main(["./validate", *TINY]) == 0
+    assert capsys.readouterr().out == "validate/p0000000\n"
+
+
 def test_validation_refuses_no_patients(capsys):
-    assert cli.validate_main(["--patients", "0"]) == 2
+    assert cli.main(["validate", "--patients", "0"]) == 2
     assert "--patients 0 is below 1" in capsys.readouterr().err
 
 
@@ -91,14 +114,14 @@ def test_truth_stands_behind_each_folder(tmp_path, capsys):
 
 
 def test_prepares_phantoms_for_training(tmp_path):
-    arguments = [str(tmp_path), *TINY, "--channels", "arterial", "--split", "test"]
-    assert cli.prepare_main([*arguments, "--negatives", "2"]) == 0
+    arguments = ["prepare", str(tmp_path), *TINY, "--channels", "arterial", "--split", "test"]
+    assert cli.main([*arguments, "--negatives", "2"]) == 0
     prepared = PreparedCohort.open(tmp_path)
     assert prepared.patient_ids() == ["p0000000"]
     assert read_splits(tmp_path)[Split.TEST] == ("p0000000",)
 
 
 def test_unknown_channels_are_one_line_and_exit_code_2(tmp_path, capsys):
-    assert cli.prepare_main([str(tmp_path / "out"), *TINY, "--channels", "mri"]) == 2
+    assert cli.main(["prepare", str(tmp_path / "out"), *TINY, "--channels", "mri"]) == 2
     assert "--channels mri is unknown; use cta, arterial" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verbs of `aminet-phantom`, one a module: parse, call, print.
+
+    options     what several verbs ask for
+    make        no verb: write patient folders
+    prepare     phantoms straight to prepared data
+    validate    figures beside real ones
+
+A verb is a function `main(argv) -> exit code`, entered with its one-line summary in `cli.VERBS`.
+"""

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What several verbs ask for: how many patients, from which seed, drawn from what."""
+
+import argparse
+from pathlib import Path
+
+from aminet_benchmarks.phantom.config import PhantomConfig, preset_config
+
+
+def add_cohort_options(parser: argparse.ArgumentParser) -> None:
+    """Add what makes a cohort: its folder, size, seed, and what its patients are drawn from."""
+    parser.add_argument("folder", type=Path, metavar="OUT", help="folder for the cohort")
+    parser.add_argument("--patients", type=int, default=1, metavar="N", help="default 1")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="default 0")
+    parser.add_argument("--jobs", type=int, default=1, metavar="P", help="processes; default 1")
+    add_config_options(parser)
+
+
+def add_config_options(parser: argparse.ArgumentParser) -> None:
+    """Add what patients are drawn from."""
+    parser.add_argument(
+        "--shape",
+        type=int,
+        nargs=3,
+        default=(512, 512, 257),
+        metavar=("I", "J", "K"),
+        help="columns, rows, slices; default 512 512 257",
+    )
+    add_preset_option(parser)
+
+
+def add_preset_option(parser: argparse.ArgumentParser) -> None:
+    """Add the choice of a preset."""
+    parser.add_argument("--preset", default="report", metavar="NAME", help="report or hard")
+
+
+def config_of(options: argparse.Namespace) -> PhantomConfig:
+    """Return the configuration that `add_config_options` asked for."""
+    return preset_config(options.preset, shape=tuple(options.shape))
