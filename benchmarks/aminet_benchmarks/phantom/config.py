@@ -21,7 +21,8 @@ class PhantomConfig:
     A `Range` is (low, high) of a uniform distribution unless said otherwise.
 
     Attributes:
-        shape: Voxels (i, j, k): columns, rows, slices.
+        matrix: Columns and rows of a slice.
+        slice_count: Fewest and most slices, each number as likely.
         preset: Name of the preset that the other values come from.
         stored_axes: Directions in which the stored i, j, k run; canonical is LPS.
         pixel_mm: In-plane spacing at 512 columns; other widths keep the field of view.
@@ -52,7 +53,8 @@ class PhantomConfig:
         metal_rate: Share of patients with dental or clip metal.
     """
 
-    shape: tuple[int, int, int] = (512, 512, 257)
+    matrix: tuple[int, int] = (512, 512)
+    slice_count: tuple[int, int] = (257, 257)
     preset: Preset = "report"
     stored_axes: StoredAxes = "LPS"
     pixel_mm: Range = (0.42, 0.52)
@@ -84,13 +86,15 @@ class PhantomConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be made."""
-        _check_shape(self.shape)
+        for slices in self.slice_count:
+            _check_shape((*self.matrix, slices))
         _check_weights("collateral_weights", self.collateral_weights, 6)
         _check_ranges(self)
         _check_weights("clot_count_weights", self.clot_count_weights, 4)
 
 
 HARD = {
+    "slice_count": (200, 260),
     "pixel_mm": (0.39, 0.59),
     "coverage_mm": (140.0, 175.0),
     "top_margin_mm": (0.0, 14.0),
@@ -116,23 +120,27 @@ HARD = {
     "calcification_rate": 1.5,
     "metal_rate": 0.08,
 }
+PRESETS: dict[str, dict[str, object]] = {"report": {}, "hard": {"preset": "hard", **HARD}}
 
 
-def preset_config(preset: str, *, shape: tuple[int, int, int] = (512, 512, 257)) -> PhantomConfig:
+def preset_config(preset: str, *, shape: tuple[int, int, int] | None = None) -> PhantomConfig:
     """Return the configuration of a preset.
 
     Args:
         preset: `report` (clear contrast, moderate variety) or `hard` (frank physics).
-        shape: Voxels (i, j, k).
+        shape: Voxels (i, j, k) of every patient; by default 512 x 512 and as many slices as the
+            preset says.
 
     Raises:
         UsageError: If there is no such preset or the shape cannot be made.
     """
-    if preset == "report":
-        return PhantomConfig(shape=shape)
-    if preset == "hard":
-        return replace(PhantomConfig(shape=shape, preset="hard"), **HARD)  # type: ignore[arg-type]
-    raise UsageError(f"preset {preset!r} is unknown", hint="use report or hard")
+    if preset not in PRESETS:
+        raise UsageError(f"preset {preset!r} is unknown", hint="use report or hard")
+    config = replace(PhantomConfig(), **PRESETS[preset])  # type: ignore[arg-type]
+    if shape is None:
+        return config
+    _check_shape(shape)
+    return replace(config, matrix=shape[:2], slice_count=(shape[2], shape[2]))
 
 
 def _check_shape(shape: tuple[int, int, int]) -> None:
@@ -149,7 +157,7 @@ def _check_shape(shape: tuple[int, int, int]) -> None:
 def _check_ranges(config: PhantomConfig) -> None:
     for knob in fields(config):
         value = getattr(config, knob.name)
-        if knob.type == Range and value[0] > value[1]:
+        if (knob.type == Range or knob.name == "slice_count") and value[0] > value[1]:
             raise UsageError(f"{knob.name} {value} has its low end above its high end")
 
 

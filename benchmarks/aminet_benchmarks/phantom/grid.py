@@ -78,16 +78,17 @@ def draw_pose(rng: np.random.Generator, config: PhantomConfig) -> Pose:
 
 def draw_grid(rng: np.random.Generator, config: PhantomConfig, pose: Pose) -> ScanGrid:
     """Draw spacing and position of the voxels, so that the head is in them."""
-    columns, rows, slices = config.shape
+    columns, rows = config.matrix
     field_mm = rng.uniform(*config.pixel_mm) * 512
     field_mm = max(field_mm, HEAD_LENGTH_MM * float(pose.scale[1]) * 1.06)
     coverage_mm = rng.uniform(*config.coverage_mm)
     top_mm = VERTEX_Z_MM * float(pose.scale[2]) + rng.uniform(*config.top_margin_mm)
+    slices = int(rng.integers(*config.slice_count, endpoint=True))
     pixel = field_mm / max(columns, rows)
     step = coverage_mm / slices
     centre_y = HEAD_CENTRE_Y_MM * float(pose.scale[1])
     return ScanGrid(
-        shape=config.shape,
+        shape=(columns, rows, slices),
         spacing_mm=(round(pixel, 6), round(pixel, 6), round(step, 6)),
         origin_mm=(
             round(pixel * (columns - 1) / 2, 4),

@@ -72,7 +72,7 @@ def prepare_phantoms(cohort: StreamedCohort, plan: PreparePlan, *, on_progress: 
 def _prepared(cohort: StreamedCohort, plan: PreparePlan) -> Iterator[None]:
     count = cohort.patients
     arguments = (cohort.patient_seeds, [cohort.config] * count, [plan] * count)
-    if cohort.jobs == 1:
+    if cohort.jobs == 1 or count < 2:
         yield from map(_prepare_one, *arguments)
         return
     with one_thread_each(), ProcessPoolExecutor(cohort.jobs, get_context("spawn")) as pool:

@@ -4,11 +4,12 @@ import json
 import pytest
 
 from aminet_benchmarks.phantom import cli
+from aminet_runtime.threads import available_threads
 from aminet_runtime.version import VERSION
 from aminet_train.prepared import PreparedCohort
 from aminet_train.splits import Split, read_splits
 
-TINY = ["--shape", "48", "48", "16"]
+TINY = ["--shape", "48", "48", "16", "--jobs", "1"]
 
 
 def test_writes_a_cohort_and_prints_its_folders(tmp_path, capsys):
@@ -92,6 +93,17 @@ def test_help_lists_each_verb_and_each_verb_has_help_with_an_example(capsys):
         shown = capsys.readouterr().out
         assert shown.startswith(f"usage: aminet-phantom {name}")
         assert f"example:\n  aminet-phantom {name}" in shown
+
+
+def test_uses_all_cores_by_default(monkeypatch, tmp_path):
+    plans = []
+    monkeypatch.setattr(
+        "aminet_benchmarks.phantom.cohort.write_cohort",
+        lambda plan, on_progress: plans.append(plan) or [],  # noqa: ARG005 - the real signature
+    )
+
+    assert cli.main([str(tmp_path)]) == 0
+    assert plans[0].jobs == available_threads()
 
 
 def test_folder_named_like_a_verb_is_written_as_a_path(tmp_path, monkeypatch, capsys):

@@ -31,7 +31,13 @@ def test_rejects_unknown_preset_by_name():
 @pytest.mark.parametrize("shape", [(0, 512, 257), (512, 512, 4), (512, 512, 4096)])
 def test_rejects_shapes_that_cannot_be_made(shape):
     with pytest.raises(UsageError, match="is outside of"):
-        PhantomConfig(shape=shape)
+        preset_config("report", shape=shape)
+
+
+def test_stated_shape_overrules_the_range_of_slices():
+    config = preset_config("hard", shape=(48, 40, 16))
+
+    assert (config.matrix, config.slice_count) == ((48, 40), (16, 16))
 
 
 def test_rejects_weights_of_the_wrong_number_or_sign():
@@ -44,3 +50,5 @@ def test_rejects_weights_of_the_wrong_number_or_sign():
 def test_rejects_ranges_upside_down():
     with pytest.raises(UsageError, match="noise_sd_hu"):
         replace(PhantomConfig(), noise_sd_hu=(9.0, 6.0))
+    with pytest.raises(UsageError, match="slice_count"):
+        replace(PhantomConfig(), slice_count=(260, 200))

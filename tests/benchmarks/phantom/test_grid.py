@@ -70,3 +70,26 @@ def test_head_fits_into_the_field_of_view(seed, preset):
     assert 0 < vertex[0] < grid.shape[0]
     assert 0 < vertex[1] < grid.shape[1]
     assert vertex[2] < grid.shape[2] + 12 / grid.spacing_mm[2]
+
+
+def drawn_grids(preset, count):
+    config = preset_config(preset)
+    rngs = [np.random.default_rng(seed) for seed in range(count)]
+    return [draw_grid(rng, config, draw_pose(rng, config)) for rng in rngs]
+
+
+def test_hard_grids_vary_as_in_practice():
+    grids = drawn_grids("hard", 200)
+
+    slices = [grid.shape[2] for grid in grids]
+    assert (min(slices), max(slices)) == (200, 260)
+    pixels = [grid.spacing_mm[0] for grid in grids]
+    assert 0.39 <= min(pixels) < 0.42
+    assert 0.57 < max(pixels) <= 0.59
+    coverage = [grid.shape[2] * grid.spacing_mm[2] for grid in grids]
+    assert 139 < min(coverage) < 145
+    assert 170 < max(coverage) < 176
+
+
+def test_report_grids_have_the_reports_number_of_slices():
+    assert {grid.shape for grid in drawn_grids("report", 20)} == {(512, 512, 257)}

@@ -5,6 +5,7 @@ import argparse
 from pathlib import Path
 
 from aminet_benchmarks.phantom.config import PhantomConfig, preset_config
+from aminet_runtime.threads import available_threads
 
 
 def add_cohort_options(parser: argparse.ArgumentParser) -> None:
@@ -12,7 +13,13 @@ def add_cohort_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="OUT", help="folder for the cohort")
     parser.add_argument("--patients", type=int, default=1, metavar="N", help="default 1")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="default 0")
-    parser.add_argument("--jobs", type=int, default=1, metavar="P", help="processes; default 1")
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=available_threads(),
+        metavar="P",
+        help="processes; default one a core that it may use, here %(default)s",
+    )
     add_config_options(parser)
 
 
@@ -22,9 +29,9 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
         "--shape",
         type=int,
         nargs=3,
-        default=(512, 512, 257),
         metavar=("I", "J", "K"),
-        help="columns, rows, slices; default 512 512 257",
+        help="columns, rows, slices; default 512 512 and what the preset says: "
+        "report 257, hard 200 to 260",
     )
     add_preset_option(parser)
 
@@ -36,4 +43,4 @@ def add_preset_option(parser: argparse.ArgumentParser) -> None:
 
 def config_of(options: argparse.Namespace) -> PhantomConfig:
     """Return the configuration that `add_config_options` asked for."""
-    return preset_config(options.preset, shape=tuple(options.shape))
+    return preset_config(options.preset, shape=tuple(options.shape) if options.shape else None)
