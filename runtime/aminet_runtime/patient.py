@@ -25,7 +25,6 @@ from aminet_runtime.volume import Volume
 
 GRID_TOLERANCE_MM = 0.25  # below a voxel; a float32 quaternion is right to 0.2 at the corners
 
-_ATLAS_STEM = "ATLASMASKregA"
 _CLOT_SUFFIX = "_clot"
 _CLOT_KEY = "<id>_clot"
 _SUFFIXES = (".nii.gz", ".nii")
@@ -38,11 +37,17 @@ class Channel(StrEnum):
     CTA2 = "cta2"
     CTA3 = "cta3"
     SPIRAL = "spiral"
+    ATLAS = "atlas"
 
     @property
     def file_stem(self) -> str:
         """Name of the channel's file without its suffix."""
         return _CHANNEL_STEMS[self]
+
+    @property
+    def in_hu(self) -> bool:
+        """Whether its values are HU; SPIRAL is a probability, the atlas numbers regions."""
+        return self not in {Channel.SPIRAL, Channel.ATLAS}
 
 
 _CHANNEL_STEMS = {
@@ -50,8 +55,8 @@ _CHANNEL_STEMS = {
     Channel.CTA2: "CTA2regA",
     Channel.CTA3: "CTA3regA",
     Channel.SPIRAL: "SpiralregA",
+    Channel.ATLAS: "ATLASMASKregA",
 }
-_STEMS = (*_CHANNEL_STEMS.values(), _ATLAS_STEM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +101,7 @@ class PatientFolder:
         Raises:
             InputMissing: It is not there.
         """
-        return self._wanted(_ATLAS_STEM)
+        return self.path_of(Channel.ATLAS)
 
     @property
     def clot_path(self) -> Path:
@@ -110,7 +115,7 @@ class PatientFolder:
     @property
     def has_atlas(self) -> bool:
         """Whether the atlas is there."""
-        return _ATLAS_STEM in dict(self.files)
+        return self.has(Channel.ATLAS)
 
     @property
     def has_clot(self) -> bool:
@@ -170,7 +175,7 @@ def _list_names(folder: Path) -> list[str]:
 
 def _recognised(names: list[str], folder: Path) -> Iterator[tuple[str, Path]]:
     """Pair each file that is one of a patient's with what it is."""
-    by_case = {stem.casefold(): stem for stem in _STEMS}
+    by_case = {stem.casefold(): stem for stem in _CHANNEL_STEMS.values()}
     for name in names:
         stem = _stem(name)
         if stem in by_case:

@@ -203,9 +203,18 @@ def slice_labels(clot: NDArray[_Voxel], atlas: NDArray[_Voxel]) -> NDArray[np.bo
     """
     _require_same_shape(clot, atlas)
     _require_whole_numbers(clot, name="clot mask", highest=max(CLOT_VALUES))
-    _require_whole_numbers(atlas, name="atlas", highest=REGION_COUNT - 1)
+    require_atlas(atlas)
     regions = atlas[clot != 0].astype(np.intp)
     return np.bincount(regions, minlength=REGION_COUNT) > 0
+
+
+def require_atlas(values: NDArray[_Voxel]) -> None:
+    """Require that all values of a slice [H, W] are regions.
+
+    Raises:
+        InputInconsistent: One is not a whole number of 0 to 14.
+    """
+    _require_whole_numbers(values, name="atlas", highest=REGION_COUNT - 1)
 
 
 def _require_same_shape(clot: NDArray[_Voxel], atlas: NDArray[_Voxel]) -> None:

@@ -2,7 +2,8 @@
 """The scan of one patient: the volumes of a bundle's channels, read in step and checked on the way.
 
 Only after the last slice everything is known: that the files were read to their verified ends, that
-they show a head in HU, and their hashes. Until then nothing that was derived may leave the program.
+the CT channels show a head in HU, and their hashes. Until then nothing that was derived may leave
+the program. Where no channel is a CT, the size of the grid is what tells a head.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,9 +16,10 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from aminet_runtime.errors import InputUnsuitable
+from aminet_runtime.errors import InputInconsistent, InputUnsuitable
 from aminet_runtime.patient import Channel, PatientFolder, check_same_grid
-from aminet_runtime.scan_check import ScanCheck
+from aminet_runtime.regions import require_atlas
+from aminet_runtime.scan_check import ScanCheck, require_head_size
 from aminet_runtime.slice_window import SliceSource
 from aminet_runtime.volume import AxialSlice, Volume, slices_together
 
@@ -35,9 +37,7 @@ class Scan:
         self._volumes = dict(volumes)
         self._first = next(iter(self._volumes.values()))
         self._checks = {
-            channel: ScanCheck(volume)
-            for channel, volume in self._volumes.items()
-            if channel is not Channel.SPIRAL
+            channel: ScanCheck(volume) for channel, volume in self._volumes.items() if channel.in_hu
         }
 
     @classmethod
@@ -61,6 +61,7 @@ class Scan:
                 for channel in channels
             }
             check_same_grid(list(volumes.values()))
+            require_head_size(volumes[channels[0]])
             scan = cls(volumes)
             opened.pop_all()
             return scan
@@ -113,6 +114,7 @@ class Scan:
         Raises:
             InputDamaged: A file ends early, fails its check sum or goes on behind its end.
             InputUnsuitable: A channel holds values that cannot be what it should show.
+            InputInconsistent: The atlas holds values that are no regions.
         """
         for parts in slices_together(list(self._volumes.values())):
             for check, part in zip(self._checks.values(), self._checked(parts), strict=True):
@@ -143,6 +145,8 @@ class Scan:
             volume.write_hu(part, plane)
             if channel is Channel.SPIRAL:
                 _require_map(plane, path=volume.path)
+            elif channel is Channel.ATLAS:
+                _require_atlas(plane, path=volume.path)
 
 
 def _require_map(plane: NDArray[np.float32], *, path: Path) -> None:
@@ -154,3 +158,11 @@ def _require_map(plane: NDArray[np.float32], *, path: Path) -> None:
             path=path,
             hint="check that the file is the SPIRAL map, and its scale slope",
         )
+
+
+def _require_atlas(plane: NDArray[np.float32], *, path: Path) -> None:
+    try:
+        require_atlas(plane)
+    except InputInconsistent as error:
+        error.path = path
+        raise

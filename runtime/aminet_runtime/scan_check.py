@@ -102,19 +102,18 @@ class ScanCheck:
         Raises:
             InputUnsuitable: The field of view or the length is not that of a head scan.
         """
-        depth, height, width = volume.shape
-        x_mm, y_mm, z_mm = volume.spacing_mm
+        require_head_size(volume)
+        _depth, height, width = volume.shape
+        x_mm, y_mm, _z_mm = volume.spacing_mm
         self._path = volume.path
         self._header = volume.header
         self._step = math.ceil(max(height, width) / _RASTER)
         self._sample_cm2 = self._step**2 * x_mm * y_mm / 100.0
-        self._field_of_view_mm = (width * x_mm, height * y_mm)
-        self._length_mm = depth * z_mm
+        self._field_of_view_mm, self._length_mm = _sizes_mm(volume)
         self._histogram = np.zeros(_HIGHEST_HU - _LOWEST_HU + 1, np.int64)
         self._range_hu = (math.inf, -math.inf)
         self._bodies_cm2: list[float] = []
         self._chest_slices = 0
-        self._require_head_size()
 
     def add(self, values: AxialSlice | NDArray[np.generic]) -> None:
         """Look at one slice; the order of the slices does not matter.
@@ -149,26 +148,6 @@ class ScanCheck:
         for judge in (_require_hu, _require_bone, _require_soft_tissue, _require_head):
             judge(quality, path=self._path)
         return quality
-
-    def _require_head_size(self) -> None:
-        shortest, longest = min(self._field_of_view_mm), max(self._field_of_view_mm)
-        if shortest < FIELD_OF_VIEW_MM[0] or longest > FIELD_OF_VIEW_MM[1]:
-            raise InputUnsuitable(
-                f"the field of view is {self._field_of_view_mm[0]:.0f} x "
-                f"{self._field_of_view_mm[1]:.0f} mm, a head scan has "
-                f"{FIELD_OF_VIEW_MM[0]:.0f} to {FIELD_OF_VIEW_MM[1]:.0f} mm",
-                case=1,
-                path=self._path,
-                hint=_SCAN_HINT,
-            )
-        if not LENGTH_MM[0] <= self._length_mm <= LENGTH_MM[1]:
-            raise InputUnsuitable(
-                f"the scan is {self._length_mm:.0f} mm long, a head scan has "
-                f"{LENGTH_MM[0]:.0f} to {LENGTH_MM[1]:.0f} mm",
-                case=2,
-                path=self._path,
-                hint=_SCAN_HINT,
-            )
 
     def _require_finite(self, stored: NDArray[np.generic]) -> None:
         """Look at all voxels, not only at the samples; integers need no look."""
@@ -221,6 +200,38 @@ class ScanCheck:
             cross_section_cm2=float(bodies.max()),
             chest_share=self._chest_slices / slices_with_body,
         )
+
+
+def require_head_size(volume: Scan) -> None:
+    """Check the size of a scan, whatever its values mean.
+
+    Raises:
+        InputUnsuitable: The field of view or the length is not that of a head scan.
+    """
+    field_of_view_mm, length_mm = _sizes_mm(volume)
+    if min(field_of_view_mm) < FIELD_OF_VIEW_MM[0] or max(field_of_view_mm) > FIELD_OF_VIEW_MM[1]:
+        raise InputUnsuitable(
+            f"the field of view is {field_of_view_mm[0]:.0f} x {field_of_view_mm[1]:.0f} mm, "
+            f"a head scan has {FIELD_OF_VIEW_MM[0]:.0f} to {FIELD_OF_VIEW_MM[1]:.0f} mm",
+            case=1,
+            path=volume.path,
+            hint=_SCAN_HINT,
+        )
+    if not LENGTH_MM[0] <= length_mm <= LENGTH_MM[1]:
+        raise InputUnsuitable(
+            f"the scan is {length_mm:.0f} mm long, a head scan has "
+            f"{LENGTH_MM[0]:.0f} to {LENGTH_MM[1]:.0f} mm",
+            case=2,
+            path=volume.path,
+            hint=_SCAN_HINT,
+        )
+
+
+def _sizes_mm(volume: Scan) -> tuple[tuple[float, float], float]:
+    """Return the field of view along columns and rows, and the length along the body."""
+    depth, height, width = volume.shape
+    x_mm, y_mm, z_mm = volume.spacing_mm
+    return (width * x_mm, height * y_mm), depth * z_mm
 
 
 def _between(counts: NDArray[np.int64], low: int, high: int) -> int:

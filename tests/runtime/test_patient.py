@@ -31,6 +31,7 @@ def test_finds_all_files_of_a_patient(folder):
         "CTA2regA.nii",
         "CTA3regA.nii",
         "SpiralregA.nii",
+        "ATLASMASKregA.nii",
     ]
     assert patient.has_atlas
     assert patient.atlas_path == folder / "ATLASMASKregA.nii"
@@ -39,7 +40,8 @@ def test_finds_all_files_of_a_patient(folder):
 
 
 def test_channels_are_the_words_of_the_bundle():
-    assert [str(channel) for channel in Channel] == ["cta1", "cta2", "cta3", "spiral"]
+    assert [str(channel) for channel in Channel] == ["cta1", "cta2", "cta3", "spiral", "atlas"]
+    assert [channel for channel in Channel if channel.in_hu] == ["cta1", "cta2", "cta3"]
     assert Channel("cta2").file_stem == "CTA2regA"
 
 

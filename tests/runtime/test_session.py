@@ -21,6 +21,7 @@ from aminet_runtime.errors import (
     UsageError,
 )
 from aminet_runtime.patient import Channel, PatientFolder
+from aminet_runtime.regions import REGION_COUNT
 from aminet_runtime.result import WarningCode
 from aminet_runtime.session import Session
 from aminet_runtime.track_record import scan_fingerprint
@@ -217,6 +218,120 @@ def test_spiral_map_without_its_slope_is_refused(build_bundle, tmp_path, make_ni
         pytest.raises(InputUnsuitable, match="from 0 to 900, probabilities are 0 to 1"),
     ):
         session.run(folder)
+
+
+MAP_AND_ATLAS = (Channel.SPIRAL, Channel.ATLAS)
+
+
+@pytest.fixture
+def write_map_and_atlas(tmp_path, make_nifti, make_head):
+    """Write a patient without a CTA: a SPIRAL map, and an atlas of 15 bands of columns."""
+
+    def write(atlas=None, *, atlas_slope=1.0, spacing_mm=(4.0, 4.0, 5.0)):
+        folder = tmp_path / "379"
+        folder.mkdir()
+        damage = np.clip(make_head(), 0, 1000).astype(np.int16)
+        spiral = make_nifti(damage, slope=0.001, spacing_mm=spacing_mm)
+        (folder / "SpiralregA.nii").write_bytes(spiral)
+        labels = bands_atlas(damage.shape) if atlas is None else atlas
+        stored = make_nifti(labels, slope=atlas_slope, spacing_mm=spacing_mm)
+        (folder / "ATLASMASKregA.nii").write_bytes(stored)
+        return folder
+
+    return write
+
+
+def bands_atlas(shape):
+    columns = np.arange(shape[2]) * REGION_COUNT // shape[2]
+    return np.broadcast_to(columns, shape).astype(np.uint8)
+
+
+def test_map_and_atlas_are_run_without_any_ct(
+    build_bundle, write_map_and_atlas, make_head, expected_probabilities
+):
+    folder = write_map_and_atlas()
+    with Session.open(build_bundle(channels=MAP_AND_ATLAS), threads=1) as session:
+        result = session.run(folder)
+
+    damage = np.clip(make_head(), 0, 1000) * 0.001
+    expected = expected_scores([damage, bands_atlas(damage.shape)], expected_probabilities)
+    np.testing.assert_allclose(result.scores, expected, atol=SUM_IN_FLOAT32)
+    assert list(result.input.files) == ["SpiralregA.nii", "ATLASMASKregA.nii"]
+
+
+def test_labels_of_the_atlas_reach_the_network_as_they_are(build_bundle, write_map_and_atlas):
+    folder = write_map_and_atlas()
+    with Session.open(build_bundle(channels=MAP_AND_ATLAS[::-1]), threads=1) as session:
+        result = session.run(folder)
+
+    weight_of_the_atlas = 0.7  # of the first plane
+    from_atlas = weight_of_the_atlas * np.arange(REGION_COUNT) / 400.0
+    assert (result.scores[0] >= from_atlas - SUM_IN_FLOAT32).all()
+    assert (result.scores[0] <= from_atlas + 0.3 / 400.0).all()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "slope", "values"),
+    [
+        (15, 1.0, "from 0 to 15"),
+        (-1, 1.0, "from -1 to 14"),
+        (1, 0.5, "from 0 to 7"),  # a half: resampled by interpolation
+    ],
+    ids=["beyond the regions", "below 0", "between two regions"],
+)
+def test_atlas_with_values_that_are_no_regions_is_refused(
+    build_bundle, write_map_and_atlas, make_head, wrong, slope, values
+):
+    atlas = bands_atlas(make_head().shape).astype(np.int16)
+    atlas[5, 30, 30] = wrong
+    folder = write_map_and_atlas(atlas, atlas_slope=slope)
+
+    with (
+        Session.open(build_bundle(channels=MAP_AND_ATLAS), threads=1) as session,
+        pytest.raises(InputInconsistent, match=values) as refusal,
+    ):
+        session.run(folder)
+
+    assert refusal.value.code == "E1326"
+    assert str(refusal.value).startswith("ATLASMASKregA.nii: the atlas has values")
+
+
+def test_missing_atlas_is_named(build_bundle, write_map_and_atlas):
+    folder = write_map_and_atlas()
+    (folder / "ATLASMASKregA.nii").unlink()
+
+    with (
+        Session.open(build_bundle(channels=MAP_AND_ATLAS), threads=1) as session,
+        pytest.raises(InputMissing, match=r"ATLASMASKregA\.nii\.gz or") as refusal,
+    ):
+        session.run(folder)
+
+    assert refusal.value.exit_code == 10
+
+
+def test_atlas_must_share_the_grid(build_bundle, write_patient, make_nifti, make_head):
+    bundle = build_bundle(channels=(Channel.CTA2, Channel.ATLAS))
+    folder = write_patient()
+    atlas = bands_atlas(make_head().shape)[1:]
+    (folder / "ATLASMASKregA.nii").write_bytes(make_nifti(atlas))
+
+    with (
+        Session.open(bundle, threads=1) as session,
+        pytest.raises(InputInconsistent, match=r"grid is not that of CTA2regA\.nii\.gz"),
+    ):
+        session.run(folder)
+
+
+def test_map_and_atlas_of_no_head_are_refused_by_their_size(build_bundle, write_map_and_atlas):
+    folder = write_map_and_atlas(spacing_mm=(8.0, 8.0, 5.0))
+
+    with (
+        Session.open(build_bundle(channels=MAP_AND_ATLAS), threads=1) as session,
+        pytest.raises(InputUnsuitable, match="field of view is 480 x 480 mm") as refusal,
+    ):
+        session.run(folder)
+
+    assert refusal.value.code == "E1401"
 
 
 def test_network_is_compiled_once_for_patients_of_one_size(session, write_patient, monkeypatch):
