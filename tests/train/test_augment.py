@@ -4,6 +4,7 @@ import torch
 
 from aminet_train.augment import AugmentConfig, augment
 from aminet_train.dataset import SliceBatch
+from aminet_train.preprocessing import SliceWindow, append_mirrored
 
 MIRROR = (0, 2, 1, *range(3, 15))
 STILL = AugmentConfig(rotation_deg=0, scale=0, shift=0, gain=0, noise=0)
@@ -65,3 +66,23 @@ def test_same_generator_state_gives_the_same_batch():
         for _ in range(2)
     )
     assert torch.equal(first.images, second.images)
+
+
+def test_mirrored_channels_stay_mirrors_of_the_others():
+    batch = batch_with_clot_at(3, 4)
+    batch = batch._replace(images=append_mirrored(batch.images))
+    window = SliceWindow(mirrored=True)
+    changed = augment(
+        batch, AugmentConfig(), torch.Generator().manual_seed(2), mirror=MIRROR, window=window
+    )
+    assert changed.images.shape == batch.images.shape
+    torch.testing.assert_close(changed.images[:, 1], changed.images[:, 0].flip(-1))
+
+
+def test_all_slices_of_a_window_move_alike():
+    batch = batch_with_clot_at(3, 4)
+    batch = batch._replace(images=batch.images.repeat(1, 3, 1, 1))
+    config = AugmentConfig(noise=0)
+    generator = torch.Generator().manual_seed(2)
+    changed = augment(batch, config, generator, mirror=MIRROR, window=SliceWindow(3))
+    torch.testing.assert_close(changed.images[:, 0], changed.images[:, 2])

@@ -12,7 +12,6 @@ from aminet_runtime.errors import InputInconsistent, InputMissing, InputUnsuppor
 from aminet_train.prepare import (
     PreparePlan,
     choose_slices,
-    clot_cells,
     guard_against_leaks,
     prepare_cohort,
 )
@@ -146,14 +145,6 @@ def test_keeps_all_positives_and_a_drawn_share_of_negatives():
 def test_keeps_every_slice_where_no_share_is_asked_for():
     labels = np.zeros((50, 15), np.uint8)
     assert choose_slices(labels, negatives=None, patient_id="p").tolist() == list(range(50))
-
-
-def test_last_row_and_column_fall_into_the_last_cell():
-    clot = np.zeros((513, 511), np.uint8)
-    clot[-1, -1] = 2
-    cells = clot_cells(clot, np.full(clot.shape, 14, np.uint8))
-    assert cells[13, 13] == 1 << 14
-    assert np.count_nonzero(cells) == 1
 
 
 def test_an_empty_cohort_says_what_to_do(tmp_path, plan):

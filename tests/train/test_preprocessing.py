@@ -1,10 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
+import itertools
+
 import numpy as np
 import pytest
 import torch
 
 from aminet_runtime.patient import Channel
-from aminet_train.preprocessing import Preprocessing, PreprocessingConfig
+from aminet_train.preprocessing import (
+    Preprocessing,
+    PreprocessingConfig,
+    SliceWindow,
+    in_channels,
+)
+
+TWO_WINDOWS = ((-100.0, 500.0), (0.0, 200.0))
 
 
 @pytest.fixture
@@ -38,16 +47,81 @@ def test_each_channel_has_its_own_window():
     assert values[0, :, 0, 0].tolist() == [0.5, 0.25]
 
 
+@pytest.mark.parametrize(
+    ("size", "slab", "mirrored"), list(itertools.product((1, 3, 5), (False, True), (False, True)))
+)
+def test_has_as_many_channels_as_it_says(size, slab, mirrored):
+    config = PreprocessingConfig.from_preset("cta+spiral", size_px=(8, 8), windows_hu=TWO_WINDOWS)
+    window = SliceWindow(size, slab=slab, mirrored=mirrored)
+    output = Preprocessing(config, window)(torch.zeros(2, 2 * size, 16, 16))
+    assert output.shape == (2, in_channels(config, window), 8, 8)
+
+
+def test_views_of_a_channel_follow_each_other_each_low_to_high():
+    config = PreprocessingConfig.from_preset("cta+spiral", size_px=(4, 4), windows_hu=TWO_WINDOWS)
+    planes = torch.tensor([0.0, 100.0, 200.0, 0.1, 0.2, 0.3])[None, :, None, None]
+    values = Preprocessing(config, SliceWindow(3))(planes.expand(1, 6, 4, 4))[0, :, 0, 0]
+    # -100..500 of three slices, 0..200 of the same three, then SPIRAL's
+    expected = torch.tensor([1 / 6, 2 / 6, 3 / 6, 0.0, 0.5, 1.0, 0.1, 0.2, 0.3])
+    torch.testing.assert_close(values, expected)
+
+
+def test_slab_shows_the_brightest_slice_of_each_view():
+    config = PreprocessingConfig.from_preset("cta+spiral", size_px=(4, 4))
+    planes = torch.tensor([200.0, 500.0, 100.0, 0.9, 0.2, 0.3])[None, :, None, None]
+    values = Preprocessing(config, SliceWindow(3, slab=True))(planes.expand(1, 6, 4, 4))
+    torch.testing.assert_close(values[0, :, 0, 0], torch.tensor([1.0, 0.9]))
+
+
+def test_mirrored_channels_are_the_others_flipped():
+    config = PreprocessingConfig.from_preset("mcta", size_px=(8, 8))
+    slices = torch.rand(2, 3, 16, 16) * 500
+    values = Preprocessing(config, SliceWindow(mirrored=True))(slices)
+    torch.testing.assert_close(values[:, 3:], values[:, :3].flip(-1))
+
+
+def test_neighbours_are_whole_slices_apart_and_repeat_at_the_ends():
+    window = SliceWindow(5, spacing_mm=1.5)
+    found = window.neighbours(
+        np.array([0, 1, 9, 5], np.int32), slice_spacing_mm=0.8, slice_count=10
+    )
+    expected = [[0, 0, 0, 2, 4], [0, 0, 1, 3, 5], [5, 7, 9, 9, 9], [1, 3, 5, 7, 9]]
+    assert found.tolist() == expected
+
+
+def test_thick_slices_keep_their_neighbours_one_slice_apart():
+    window = SliceWindow(3, spacing_mm=1.0)
+    found = window.neighbours(np.array([4], np.int32), slice_spacing_mm=5.0, slice_count=10)
+    assert found.tolist() == [[3, 4, 5]]
+
+
+def test_refuses_a_window_of_an_even_number_of_slices():
+    with pytest.raises(ValueError, match="a window of 2 slices"):
+        SliceWindow(2)
+
+
+def test_hu_cannot_be_told_from_several_windows():
+    config = PreprocessingConfig.from_preset("cta", windows_hu=TWO_WINDOWS)
+    assert config.window_hu == ((-100.0, 500.0),)
+    with pytest.raises(ValueError, match="several windows"):
+        Preprocessing(config).to_hu(torch.zeros(1, 2, 4, 4))
+
+
+def test_window_survives_json():
+    window = SliceWindow(3, 1.25, slab=True, mirrored=True)
+    assert SliceWindow.from_json(window.to_json()) == window
+
+
 def test_config_survives_json():
-    config = PreprocessingConfig.from_preset("mcta", size_px=(96, 128))
+    config = PreprocessingConfig.from_preset("mcta", size_px=(96, 128), windows_hu=TWO_WINDOWS)
     assert PreprocessingConfig.from_json(config.to_json()) == config
 
 
 def test_refuses_a_window_without_width():
-    with pytest.raises(ValueError, match="lower bound is not below"):
-        PreprocessingConfig(channels=(Channel.CTA2,), window_hu=((5.0, 5.0),))
+    with pytest.raises(ValueError, match="lower bound is not below its upper"):
+        PreprocessingConfig(channels=(Channel.CTA2,), views_hu=(((5.0, 5.0),),))
 
 
 def test_refuses_channels_without_a_window_each():
     with pytest.raises(ValueError, match="2 channels but 1 windows"):
-        PreprocessingConfig(channels=(Channel.CTA1, Channel.CTA2), window_hu=((0.0, 1.0),))
+        PreprocessingConfig(channels=(Channel.CTA1, Channel.CTA2), views_hu=(((0.0, 1.0),),))

@@ -6,10 +6,12 @@ The way through the package, in the order of use:
     cohort          which patient folders there are
     preprocessing   raw HU to network input: the torch module that is also inside the exported graph
     prepared        the format of a prepared cohort on disk
+    truth           atlas against clot and SPIRAL map: what is known about each region of a slice
+    folder_source   a patient folder as a source of slices
     prepare         patient folders (or any source of slices) to a prepared cohort
-    splits          train, validation and test by patient
+    splits          train, validation and test, by patient or (leaking) by slice
     patients        the patients of several prepared cohorts, by split
-    dataset         prepared slices to batches
+    dataset         prepared slices, with their neighbours, to batches
     augment         changes that are true to CT
     networks        simple_cnn, mobilenetv2, and their common head
     model           preprocessing + network + sigmoid: what is exported

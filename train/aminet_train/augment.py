@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from aminet_train.dataset import SliceBatch
+from aminet_train.preprocessing import SINGLE_SLICE, SliceWindow, append_mirrored
 
 _KEPT_SHARE_OF_CELL = 0.2
 """A cell counts as clot where a fifth of a clot cell has moved onto it: at least one of the four
@@ -41,19 +42,24 @@ def augment(
     generator: torch.Generator,
     *,
     mirror: Sequence[int] | None,
+    window: SliceWindow = SINGLE_SLICE,
 ) -> SliceBatch:
-    """Change a batch at random; labels and cells follow.
+    """Change a batch at random; labels, cells and mirrored channels follow.
 
     Args:
         batch: As from the dataset.
         config: How much.
         generator: Of the random numbers.
         mirror: Index of the other side's region, for the left-right flip; None: no flip.
+        window: What the channels are; those that mirror others are made anew at the end.
     """
+    if window.mirrored:
+        batch = batch._replace(images=batch.images[:, : batch.images.shape[1] // 2])
     if mirror is not None:
         batch = _flip_some(batch, generator, mirror)
     batch = _move(batch, config, generator)
-    return batch._replace(images=_rescan(batch.images, config, generator))
+    images = _rescan(batch.images, config, generator)
+    return batch._replace(images=append_mirrored(images) if window.mirrored else images)
 
 
 def _flip_some(batch: SliceBatch, generator: torch.Generator, mirror: Sequence[int]) -> SliceBatch:

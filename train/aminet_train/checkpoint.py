@@ -23,7 +23,7 @@ from aminet_runtime.publish import write_whole
 from aminet_runtime.regions import Regions
 from aminet_train.model import DeployableModel
 from aminet_train.networks import Approach, NetworkConfig, build_network, config_from_json
-from aminet_train.preprocessing import Preprocessing, PreprocessingConfig
+from aminet_train.preprocessing import Preprocessing, PreprocessingConfig, in_channels
 from aminet_train.thresholds import ChosenRule
 
 SCHEMA = "aminet.checkpoint/1"
@@ -85,7 +85,7 @@ def load_network(folder: Path, info: CheckpointInfo) -> nn.Module:
     """
     network = build_network(
         info.network,
-        in_channels=len(info.preprocessing.channels),
+        in_channels=in_channels(info.preprocessing),
         size_px=info.preprocessing.size_px,
     )
     state = _read_weights(folder / WEIGHTS_FILE)

@@ -84,7 +84,13 @@ class SliceClassifier(lightning.LightningModule):
 
     def training_step(self, batch: SliceBatch, _batch_index: int) -> Tensor:
         """Augment, predict, and return the loss."""
-        batch = augment(batch, self.config.augment, self._generator, mirror=self._mirror)
+        batch = augment(
+            batch,
+            self.config.augment,
+            self._generator,
+            mirror=self._mirror,
+            window=self._training.window,
+        )
         images = batch.images.contiguous(memory_format=torch.channels_last)
         logits, evidence = self.network(images)
         loss = total_loss(logits, evidence, batch, self.config.loss)
@@ -94,8 +100,9 @@ class SliceClassifier(lightning.LightningModule):
     def on_train_epoch_end(self) -> None:
         """Score the validation patients; keep the weights if they are the best so far."""
         stride = self.config.validation_stride
-        scores = [score_patient(self.network, p, stride=stride) for p in self._validation]
-        labels = [patient.truth.labels[::stride] for patient in self._validation]
+        window = self._training.window
+        scores = [score_patient(self.network, p, window, stride=stride) for p in self._validation]
+        labels = [patient.labels_here[::stride] for patient in self._validation]
         value = average_precision(np.concatenate(scores), np.concatenate(labels).astype(bool))
         self.log("slice_ap", value, prog_bar=True)
         self.log("patient_f1", best_patient_rule(scores, labels)[2], prog_bar=True)

@@ -11,14 +11,15 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from aminet_runtime.regions import REGION_COUNT
-from aminet_train.prepared import IMAGE_LEVELS, PreparedPatient
+from aminet_train.prepared import PreparedPatient
+from aminet_train.preprocessing import SINGLE_SLICE, SliceWindow
 
 
 class SliceBatch(NamedTuple):
     """A batch of slices, or one slice without the first axis.
 
     Attributes:
-        images: float32 [N, C, h, w], 0..1.
+        images: float32 [N, in_channels, h, w], 0..1.
         labels: float32 [N, 15], 0 or 1.
         cells: float32 [N, 15, gh, gw], 1 where a region's clot lies in the cell.
     """
@@ -29,18 +30,25 @@ class SliceBatch(NamedTuple):
 
 
 class SliceDataset(Dataset[SliceBatch]):
-    """The kept slices of some patients, one after the other.
+    """The slices of some patients that can be drawn, one after the other.
+
+    A slice can be drawn where its image and those of its neighbours were kept.
 
     Args:
         patients: Opened patients; their images stay on disk and are mapped.
+        window: Neighbours to show with each slice.
     """
 
-    def __init__(self, patients: Sequence[PreparedPatient]) -> None:
+    def __init__(
+        self, patients: Sequence[PreparedPatient], window: SliceWindow = SINGLE_SLICE
+    ) -> None:
+        self.window = window
         self._patients = list(patients)
-        counts = [len(patient.kept) for patient in self._patients]
-        self._ends = np.cumsum(counts)
+        self._numbers = [patient.drawable(window) for patient in self._patients]
+        self._ends = np.cumsum([len(numbers) for numbers in self._numbers])
+        drawn = zip(self._patients, self._numbers, strict=True)
         self.labels: NDArray[np.uint8] = np.concatenate(
-            [patient.kept_labels for patient in self._patients]
+            [patient.truth.labels[numbers] for patient, numbers in drawn]
             or [np.zeros((0, REGION_COUNT), np.uint8)]
         )
 
@@ -48,12 +56,12 @@ class SliceDataset(Dataset[SliceBatch]):
         return len(self.labels)
 
     def __getitem__(self, index: int) -> SliceBatch:
-        number = int(np.searchsorted(self._ends, index, side="right"))
-        patient = self._patients[number]
-        place = index - (int(self._ends[number - 1]) if number else 0)
-        cells = patient.truth.clot_cells[patient.kept[place]]
+        place = int(np.searchsorted(self._ends, index, side="right"))
+        patient, numbers = self._patients[place], self._numbers[place]
+        number = numbers[index - int(self._ends[place])]  # counted from the patient's end
+        cells = patient.truth.clot_cells[number]
         return SliceBatch(
-            images=torch.from_numpy(patient.images()[place].copy()).float() / IMAGE_LEVELS,
+            images=patient.inputs(np.array([number], np.int32), self.window)[0],
             labels=torch.from_numpy(self.labels[index]).float(),
             cells=unpack_cells(torch.from_numpy(cells.astype(np.int32))),
         )

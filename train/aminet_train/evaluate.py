@@ -15,25 +15,32 @@ from aminet_runtime.errors import InputInconsistent, InputMissing
 from aminet_runtime.regions import REGION_COUNT
 from aminet_train.checkpoint import load_info, load_network
 from aminet_train.metrics import Counts, average_precision, count, f1_interval
-from aminet_train.prepared import IMAGE_LEVELS, PreparedCohort, PreparedPatient
-from aminet_train.splits import Split, read_splits
+from aminet_train.patients import gather_patients
+from aminet_train.prepared import PreparedPatient
+from aminet_train.preprocessing import SINGLE_SLICE, SliceWindow
+from aminet_train.splits import Split
 from aminet_train.thresholds import ChosenRule
 
 BATCH_SIZE = 32
 
 
 def score_patient(
-    network: nn.Module, patient: PreparedPatient, *, stride: int = 1
+    network: nn.Module,
+    patient: PreparedPatient,
+    window: SliceWindow = SINGLE_SLICE,
+    *,
+    stride: int = 1,
 ) -> NDArray[np.float32]:
-    """Score every stride-th slice of a patient.
+    """Score every stride-th slice of a patient that belongs to his split.
 
     Args:
         network: Input 0..1 to logits and evidence; put into eval mode and back.
         patient: With the images of all slices.
+        window: Neighbours that the network looks at.
         stride: 1 scores all.
 
     Returns:
-        Probabilities float32 [ceil(Z / stride), 15].
+        Probabilities float32 [ceil(m / stride), 15].
 
     Raises:
         InputInconsistent: Only some slices of this patient were kept.
@@ -43,13 +50,14 @@ def score_patient(
             f"patient {patient.patient_id} was prepared with some slices only",
             hint="prepare validation and test patients with all slices",
         )
-    images = patient.images()[::stride]
+    numbers = patient.slices[::stride]
+    images = patient.images()
     was_training = network.training
     network.eval()
     with torch.inference_mode():
         parts = [
-            network(torch.from_numpy(images[start : start + BATCH_SIZE] / np.float32(IMAGE_LEVELS)))
-            for start in range(0, len(images), BATCH_SIZE)
+            network(patient.inputs(numbers[start : start + BATCH_SIZE], window, images=images))
+            for start in range(0, len(numbers), BATCH_SIZE)
         ]
     network.train(was_training)
     return np.concatenate([logits.float().sigmoid().numpy() for logits, _evidence in parts])
@@ -110,20 +118,22 @@ def evaluate_checkpoint(checkpoint: Path, roots: Sequence[Path], split: Split) -
     """Score a split of prepared cohorts with a checkpoint and its own decision rule.
 
     Returns:
-        `split`, `approach`, `patients`, and what `evaluate_scores` gives.
+        `split`, `approach`, `leaking`, `patients`, and what `evaluate_scores` gives.
 
     Raises:
         InputMissing: The split has no patients.
     """
     info = load_info(checkpoint)
     network = load_network(checkpoint, info)
-    patients = [
-        cohort.patient(name)
-        for cohort in map(PreparedCohort.open, roots)
-        for name in read_splits(cohort.root)[split]
-    ]
+    cohort, by_split = gather_patients(roots)
+    patients = by_split[split]
     if not patients:
         raise InputMissing(f"there are no {split} patients", hint="check --data and --split")
     scores = [score_patient(network, patient) for patient in patients]
-    report = evaluate_scores(scores, [p.truth.labels for p in patients], info.rule)
-    return {"split": split.value, "approach": info.approach.value, **report}
+    report = evaluate_scores(scores, [p.labels_here for p in patients], info.rule)
+    return {
+        "split": split.value,
+        "approach": info.approach.value,
+        "leaking": cohort.leaking,
+        **report,
+    }

@@ -27,6 +27,7 @@ from aminet_train.networks.weights import (
 )
 from aminet_train.patients import PatientsBySplit, gather_patients
 from aminet_train.prepared import PreparedCohort, PreparedPatient
+from aminet_train.preprocessing import in_channels
 from aminet_train.provenance import git_commit, tool_versions
 from aminet_train.splits import Split
 from aminet_train.thresholds import choose_rule
@@ -77,7 +78,7 @@ def initial_network(
     """
     if config.start_from is not None:
         return _continued(config, config.start_from).train()
-    channels = len(cohort.preprocessing.channels)
+    channels = in_channels(cohort.preprocessing, training.window)
     network = build_network(
         config.network, in_channels=channels, size_px=cohort.preprocessing.size_px
     )
@@ -141,7 +142,7 @@ def _describe(
 ) -> CheckpointInfo:
     validation = patients[Split.VALIDATION]
     scores = [score_patient(network, patient) for patient in validation]
-    labels = [patient.truth.labels for patient in validation]
+    labels = [patient.labels_here for patient in validation]
     rule = choose_rule(scores, labels)
     return CheckpointInfo(
         approach=config.approach,

@@ -4,7 +4,6 @@
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -13,15 +12,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aminet_runtime.errors import AminetError, InputInconsistent, InternalError
-from aminet_runtime.patient import Channel, PatientFolder, check_same_grid
+from aminet_runtime.errors import AminetError, InputInconsistent
 from aminet_runtime.publish import publish_folder
-from aminet_runtime.regions import REGION_COUNT, slice_labels
-from aminet_runtime.track_record import scan_fingerprint
-from aminet_runtime.volume import AxialSlice, Volume, slices_together
 from aminet_train.cohort import cohort_regions, patient_folders
+from aminet_train.folder_source import FolderSource
+from aminet_train.patients import check_patients_apart
 from aminet_train.prepared import (
-    CELL_GRID,
     IMAGE_LEVELS,
     PATIENT_FILE,
     PATIENTS_FOLDER,
@@ -32,7 +28,7 @@ from aminet_train.prepared import (
     write_patient_arrays,
 )
 from aminet_train.preprocessing import Preprocessing, PreprocessingConfig
-from aminet_train.splits import Splits, check_no_leak, draw_splits, write_splits
+from aminet_train.splits import Split, Splits, draw_splits, write_splits
 
 
 class PatientSource(Protocol):
@@ -44,7 +40,7 @@ class PatientSource(Protocol):
         ...
 
     def truth(self) -> PatientTruth:
-        """Return labels and clot cells of all slices."""
+        """Return labels, clot cells and, where there is a map, SPIRAL of all slices."""
         ...
 
     def images_hu(self, indices: NDArray[np.int32]) -> Iterator[tuple[int, NDArray[np.float32]]]:
@@ -153,86 +149,12 @@ def choose_slices(
 
 
 def guard_against_leaks(prepared: PreparedCohort, splits: Splits) -> None:
-    """Refuse splits that share a scan."""
-    check_no_leak(
-        {
-            split: {name: prepared.patient(name).fingerprint for name in names}
-            for split, names in splits.patients.items()
-        }
-    )
+    """Refuse splits that share a scan or a group.
 
-
-def clot_cells(clot: NDArray[np.generic], atlas: NDArray[np.generic]) -> NDArray[np.uint16]:
-    """Mark in which cells of a coarse grid each region's clot lies.
-
-    Args:
-        clot: [H, W], 0 none, 1 and 2 clot.
-        atlas: [H, W], 0..14.
-
-    Returns:
-        uint16 [gh, gw], bit r set where clot lies on atlas value r.
+    Raises:
+        InputInconsistent: They do; both names are in the message.
     """
-    cells = np.zeros(CELL_GRID, np.uint16)
-    rows, columns = np.nonzero(clot)
-    if len(rows):
-        bits = np.left_shift(1, atlas[rows, columns].astype(np.uint16)).astype(np.uint16)
-        cell_rows = rows * CELL_GRID[0] // clot.shape[0]
-        cell_columns = columns * CELL_GRID[1] // clot.shape[1]
-        np.bitwise_or.at(cells, (cell_rows, cell_columns), bits)
-    return cells
-
-
-class FolderSource:
-    """A patient folder as a source of slices."""
-
-    def __init__(self, folder: Path, channels: Sequence[Channel]) -> None:
-        self._folder = PatientFolder.open(folder)
-        self._channels = tuple(channels)
-        self._scan: ScanInfo | None = None
-
-    @property
-    def patient_id(self) -> str:
-        """Name of the folder."""
-        return self._folder.patient_id
-
-    def truth(self) -> PatientTruth:
-        """Read atlas and clot file side by side."""
-        with (
-            Volume.open(self._folder.atlas_path) as atlas,
-            Volume.open(self._folder.clot_path) as clot,
-        ):
-            check_same_grid([atlas, clot])
-            labels = np.zeros((atlas.shape[0], REGION_COUNT), np.uint8)
-            cells = np.zeros((atlas.shape[0], *CELL_GRID), np.uint16)
-            for atlas_slice, clot_slice in slices_together([atlas, clot]):
-                atlas_values, clot_values = _scaled(atlas, atlas_slice), _scaled(clot, clot_slice)
-                labels[atlas_slice.index] = slice_labels(clot_values, atlas_values)
-                cells[atlas_slice.index] = clot_cells(clot_values, atlas_values)
-        return PatientTruth(labels, cells)
-
-    def images_hu(self, indices: NDArray[np.int32]) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """Read the channels in step and hand on the wanted slices."""
-        wanted = set(indices.tolist())
-        with ExitStack() as stack:
-            volumes = [
-                stack.enter_context(Volume.open(self._folder.path_of(channel)))
-                for channel in self._channels
-            ]
-            check_same_grid(volumes)
-            image = np.empty((len(volumes), *volumes[0].shape[1:]), np.float32)
-            for parts in slices_together(volumes):
-                if parts[0].index not in wanted:
-                    continue
-                for volume, part, plane in zip(volumes, parts, image, strict=True):
-                    volume.write_hu(part, plane)
-                yield parts[0].index, image
-            self._scan = _scan_info(volumes)
-
-    def about(self) -> ScanInfo:
-        """Return the channels' grid and one fingerprint over their files."""
-        if self._scan is None:
-            raise InternalError("a scan was described before it was read")
-        return self._scan
+    check_patients_apart({split: [prepared.patient(n) for n in splits[split]] for split in Split})
 
 
 def _prepare_all(
@@ -263,34 +185,19 @@ def _network_inputs(
     source: PatientSource, kept: NDArray[np.int32], config: PreprocessingConfig
 ) -> NDArray[np.uint8]:
     preprocessing = Preprocessing(config)
-    images = np.empty((len(kept), len(config.channels), *config.size_px), np.uint8)
+    images = np.empty((len(kept), config.views, *config.size_px), np.uint8)
     position = {int(index): place for place, index in enumerate(kept)}
     filled = 0
     for index, image_hu in source.images_hu(kept):
         with torch.inference_mode():
-            network_input = preprocessing(torch.from_numpy(image_hu)[None])[0]
-        images[position[index]] = quantise(network_input.numpy())
+            views = preprocessing(torch.from_numpy(image_hu)[None])[0]
+        images[position[index]] = quantise(views.numpy())
         filled += 1
     if filled != len(kept):
         raise InputInconsistent(f"{filled} slices came, the labels are of {len(kept)}")
     return images
 
 
-def quantise(network_input: NDArray[np.float32]) -> NDArray[np.uint8]:
+def quantise(views: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Store values 0..1 in 8 bits, rounded to the nearest level."""
-    return np.rint(network_input * IMAGE_LEVELS).astype(np.uint8)
-
-
-def _scan_info(volumes: Sequence[Volume]) -> ScanInfo:
-    count, rows, columns = volumes[0].shape
-    return ScanInfo(
-        shape=(columns, rows, count),
-        spacing_mm=volumes[0].spacing_mm,
-        fingerprint=scan_fingerprint([volume.sha256 for volume in volumes]),
-    )
-
-
-def _scaled(volume: Volume, part: AxialSlice) -> NDArray[np.float32]:
-    values = np.empty(volume.shape[1:], np.float32)
-    volume.write_hu(part, values)
-    return values
+    return np.rint(views * IMAGE_LEVELS).astype(np.uint8)

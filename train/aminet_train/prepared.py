@@ -3,15 +3,20 @@
 
     PREPARED/
       prepared.json              preprocessing, regions, format version
-      splits.json                which patient is in which split
+      splits.json                which patient, or slice, is in which split
       patients/<id>/
-        images.npy     uint8  [n, C, h, w]    network inputs of the kept slices, 255 = 1.0
-        kept.npy       int32  [n]             their canonical slice numbers, rising
-        labels.npy     uint8  [Z, 15]         labels of all slices, kept or not
-        clot_cells.npy uint16 [Z, gh, gw]     bit r set: clot of region r in that grid cell
-        patient.json                          voxels, spacing and fingerprint of the scan
+        images.npy     uint8   [n, V, h, w]   views of the kept slices, 255 = 1.0
+        kept.npy       int32   [n]            their canonical slice numbers, rising
+        labels.npy     uint8   [Z, 15]        labels of all slices, kept or not
+        clot_cells.npy uint16  [Z, gh, gw]    bit r set: clot of region r in that grid cell
+        spiral.npy     float32 [Z, 15]        highest SPIRAL value in each region at full
+                                              resolution, 0 where the slice has none of the
+                                              region; only where there is a SPIRAL map
+        patient.json                          voxels, spacing, fingerprint and group of the scan
 
-Inputs are stored in 8 bits: one step is 2.4 HU of the CTA window, well below the noise.
+A view is one channel through one window, resized. Single slices are stored; windows of slices are
+put together when they are read. Views are stored in 8 bits: one step is 2.4 HU of the CTA window,
+well below the noise.
 """
 
 import json
@@ -20,14 +25,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from aminet_runtime.errors import InputDamaged, InputMissing, InputUnsupported
+from aminet_runtime.errors import InputDamaged, InputInconsistent, InputMissing, InputUnsupported
 from aminet_runtime.publish import write_whole
 from aminet_runtime.regions import Regions
-from aminet_train.preprocessing import PreprocessingConfig
+from aminet_train.preprocessing import PreprocessingConfig, SliceWindow, combine_planes
+from aminet_train.splits import is_leaking
 
-SCHEMA = "aminet.prepared/1"
+SCHEMA = "aminet.prepared/2"
 IMAGE_LEVELS = 255
 CELL_GRID = (14, 14)
 """Height and width of the clot grid: stride 16 of a 224 x 224 input."""
@@ -39,15 +47,18 @@ PATIENT_FILE = "patient.json"
 
 @dataclass(frozen=True, slots=True)
 class PatientTruth:
-    """Where the clot of one patient is.
+    """What the atlas tells about one patient: where the clot is, and where SPIRAL is high.
 
     Attributes:
         labels: uint8 [Z, 15], 1 where a region holds clot on that slice.
         clot_cells: uint16 [Z, gh, gw], bit r set where clot of region r lies in the cell.
+        spiral: float32 [Z, 15], the highest SPIRAL value in each region, 0 where the slice has
+            none of the region; None where there is no map.
     """
 
     labels: NDArray[np.uint8]
     clot_cells: NDArray[np.uint16]
+    spiral: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,23 +69,30 @@ class ScanInfo:
         shape: Voxels along x, y and z.
         spacing_mm: Along x, y and z.
         fingerprint: sha256 over its files, to find one scan under two names.
+        group: Patients of one group belong to one side of a split, such as phantoms of one
+            arterial tree; None for a patient of his own.
     """
 
     shape: tuple[int, int, int]
     spacing_mm: tuple[float, float, float]
     fingerprint: str
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedPatient:
-    """One patient of a prepared cohort; arrays are mapped or read when asked for.
+    """One patient of a prepared cohort, or the slices of one that belong to one split.
+
+    Images are mapped when asked for.
 
     Attributes:
         patient_id: Name of the patient folder.
         folder: Where the arrays are.
-        kept: int32 [n], canonical numbers of the slices whose images are stored.
+        kept: int32 [n], canonical numbers of the slices whose images are stored, rising.
         truth: Labels of all slices.
         scan: Where it came from.
+        slices: int32 [m], canonical numbers of the slices of this split, rising: all of them where
+            the cohort is split by patient.
     """
 
     patient_id: str
@@ -82,6 +100,12 @@ class PreparedPatient:
     kept: NDArray[np.int32]
     truth: PatientTruth
     scan: ScanInfo
+    slices: NDArray[np.int32]
+
+    @property
+    def group(self) -> str | None:
+        """Group whose patients belong to one side of a split."""
+        return self.scan.group
 
     @property
     def fingerprint(self) -> str:
@@ -103,12 +127,81 @@ class PreparedPatient:
         """Labels uint8 [n, 15] of the kept slices."""
         return self.truth.labels[self.kept]
 
+    @property
+    def labels_here(self) -> NDArray[np.uint8]:
+        """Labels uint8 [m, 15] of the slices of this split."""
+        return self.truth.labels[self.slices]
+
     def images(self) -> NDArray[np.uint8]:
-        """Map the network inputs uint8 [n, C, h, w] read-only."""
+        """Map the views uint8 [n, V, h, w] of the kept slices read-only."""
         images: NDArray[np.uint8] = np.load(
             self.folder / "images.npy", mmap_mode="r", allow_pickle=False
         )
         return images
+
+    def drawable(self, window: SliceWindow) -> NDArray[np.int32]:
+        """List the slices of this split whose images are stored with all of their neighbours.
+
+        Returns:
+            int32, canonical slice numbers, rising.
+        """
+        is_kept = np.zeros(self.slice_count, np.bool_)
+        is_kept[self.kept] = True
+        return self.slices[is_kept[self._neighbours(self.slices, window)].all(axis=1)]
+
+    def inputs(
+        self,
+        numbers: NDArray[np.int32],
+        window: SliceWindow,
+        *,
+        images: NDArray[np.uint8] | None = None,
+    ) -> Tensor:
+        """Build the network's input for some slices, as the exported graph does from HU.
+
+        Args:
+            numbers: int32 [m], canonical slice numbers.
+            window: Neighbours to show.
+            images: What `images` returned, for callers that ask often.
+
+        Returns:
+            float32 [m, in_channels, h, w] in 0..1.
+
+        Raises:
+            InputInconsistent: The image of a slice or of a neighbour was not kept.
+        """
+        return combine_planes(self.planes(numbers, window, images=images), window)
+
+    def planes(
+        self,
+        numbers: NDArray[np.int32],
+        window: SliceWindow,
+        *,
+        images: NDArray[np.uint8] | None = None,
+    ) -> Tensor:
+        """Gather the views of each window's planes: float32 [m, V * size, h, w] in 0..1.
+
+        For each view the planes run from low to high, as `Preprocessing.views` gives them.
+
+        Raises:
+            InputInconsistent: The image of a slice or of a neighbour was not kept.
+        """
+        wanted = self._neighbours(numbers, window)
+        places = np.searchsorted(self.kept, wanted)
+        if not np.array_equal(self.kept.take(places, mode="clip"), wanted):
+            raise InputInconsistent(
+                f"patient {self.patient_id} was prepared with some slices only",
+                path=self.folder,
+                hint="prepare all slices, or the neighbours of this window too",
+            )
+        stored = self.images() if images is None else images
+        # (m, size, V, h, w) -> (m, V * size, h, w)
+        by_view = np.moveaxis(stored[places], 1, 2).reshape(len(numbers), -1, *stored.shape[2:])
+        return torch.from_numpy(np.ascontiguousarray(by_view)).float() / IMAGE_LEVELS
+
+    def _neighbours(self, numbers: NDArray[np.int32], window: SliceWindow) -> NDArray[np.int32]:
+        return window.neighbours(
+            numbers, slice_spacing_mm=self.scan.spacing_mm[2], slice_count=self.slice_count
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +212,14 @@ class PreparedCohort:
         root: Its folder.
         preprocessing: What was done to the slices.
         regions: Names and mirror of the 15 regions.
+        leaking: Whether slices of one patient are on both sides of its splits; False as long as
+            it is not split.
     """
 
     root: Path
     preprocessing: PreprocessingConfig
     regions: Regions
+    leaking: bool = False
 
     @classmethod
     def open(cls, root: Path) -> "PreparedCohort":
@@ -143,7 +239,8 @@ class PreparedCohort:
         regions = Regions(
             names=tuple(values["regions"]["names"]), mirror=_mirror(values["regions"]["mirror"])
         )
-        return cls(root, PreprocessingConfig.from_json(values["preprocessing"]), regions)
+        preprocessing = PreprocessingConfig.from_json(values["preprocessing"])
+        return cls(root, preprocessing, regions, leaking=is_leaking(root))
 
     def patient_ids(self) -> list[str]:
         """List the patients by name."""
@@ -162,16 +259,21 @@ class PreparedCohort:
         truth = PatientTruth(
             labels=np.load(folder / "labels.npy", allow_pickle=False),
             clot_cells=np.load(folder / "clot_cells.npy", allow_pickle=False),
+            spiral=_load_if_there(folder / "spiral.npy"),
         )
         kept = np.load(folder / "kept.npy", allow_pickle=False)
         scan = ScanInfo(
-            tuple(values["shape"]), tuple(values["spacing_mm"]), str(values["fingerprint"])
+            shape=tuple(values["shape"]),
+            spacing_mm=tuple(values["spacing_mm"]),
+            fingerprint=str(values["fingerprint"]),
+            group=values["group"],
         )
         if len(truth.labels) != scan.shape[2] or kept.max(initial=-1) >= len(truth.labels):
             raise InputDamaged(
                 "labels and slices disagree", path=folder, hint="delete the folder, prepare again"
             )
-        return PreparedPatient(patient_id, folder, kept, truth, scan)
+        slices = np.arange(len(truth.labels), dtype=np.int32)
+        return PreparedPatient(patient_id, folder, kept, truth, scan, slices)
 
 
 def write_cohort_file(root: Path, preprocessing: PreprocessingConfig, regions: Regions) -> None:
@@ -210,7 +312,16 @@ def write_patient_arrays(
     np.save(folder / "kept.npy", kept, allow_pickle=False)
     np.save(folder / "labels.npy", truth.labels, allow_pickle=False)
     np.save(folder / "clot_cells.npy", truth.clot_cells, allow_pickle=False)
+    if truth.spiral is not None:
+        np.save(folder / "spiral.npy", truth.spiral, allow_pickle=False)
     (folder / PATIENT_FILE).write_text(json.dumps(asdict(scan), indent=1) + "\n")
+
+
+def _load_if_there(path: Path) -> NDArray[np.float32] | None:
+    if not path.exists():
+        return None
+    values: NDArray[np.float32] = np.load(path, allow_pickle=False)
+    return values
 
 
 def _mirror(values: list[int] | None) -> tuple[int, ...] | None:

@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Raw HU to network input: the one definition that training caches and the exported graph holds."""
 
+import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from aminet_runtime.patient import Channel
+from aminet_runtime.slice_window import window_step
 
 CTA_WINDOW_HU = (-100.0, 500.0)
 """Fat to densely enhanced arteries (250 to 460 HU at the peak); bone saturates, which is wanted."""
@@ -29,43 +33,130 @@ CHANNEL_PRESETS: dict[str, tuple[Channel, ...]] = {
 }
 
 
+WINDOW_SIZES = (1, 3, 5)
+"""How many neighbouring slices a network may look at."""
+
+Bounds = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class SliceWindow:
+    """The neighbours that a network sees beside the slice that it answers for.
+
+    Attributes:
+        size: Slices in the window, the middle one counted: 1, 3 or 5.
+        spacing_mm: From one neighbour to the next, rounded to whole slices and at least one; None
+            for the next stored slice.
+        slab: Show the maximum over the window (a slab MIP) and not its slices side by side.
+        mirrored: Show the left-right flipped planes too, as further channels.
+    """
+
+    size: int = 1
+    spacing_mm: float | None = None
+    slab: bool = False
+    mirrored: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a window that cannot be meant."""
+        if self.size not in WINDOW_SIZES:
+            raise ValueError(f"a window of {self.size} slices is none of {WINDOW_SIZES}")
+        if self.spacing_mm is not None and self.spacing_mm <= 0:
+            raise ValueError(f"neighbours {self.spacing_mm} mm apart")
+
+    def neighbours(
+        self, centres: NDArray[np.int32], *, slice_spacing_mm: float, slice_count: int
+    ) -> NDArray[np.int32]:
+        """List the slices of each window, low to high; beyond the ends the last slice repeats.
+
+        Args:
+            centres: int32 [m], canonical slice numbers.
+            slice_spacing_mm: Of the patient.
+            slice_count: Of the patient.
+
+        Returns:
+            int32 [m, size].
+        """
+        step = window_step(self.spacing_mm, slice_spacing_mm=slice_spacing_mm)
+        half = self.size // 2
+        offsets = np.arange(-half, half + 1, dtype=np.int32) * step
+        places: NDArray[np.int32] = centres.astype(np.int32)[:, None] + offsets
+        return places.clip(0, slice_count - 1)
+
+    def to_json(self) -> dict[str, object]:
+        """Return plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "SliceWindow":
+        """Read what `to_json` wrote."""
+        return cls(**values)
+
+
 @dataclass(frozen=True, slots=True)
 class PreprocessingConfig:
-    """What stands between raw HU and the network.
+    """What stands between raw HU and the network: what the cache of a prepared cohort holds.
+
+    A view is one channel through one of its windows. Most channels have one.
 
     Attributes:
         channels: Input volumes, in order.
-        window_hu: Lower and upper bound of each channel; values outside are clamped.
+        views_hu: For each channel the lower and upper bound of each of its windows; values outside
+            are clamped.
         size_px: Height and width of the network's input.
     """
 
     channels: tuple[Channel, ...]
-    window_hu: tuple[tuple[float, float], ...]
+    views_hu: tuple[tuple[Bounds, ...], ...]
     size_px: tuple[int, int] = NETWORK_SIZE_PX
 
     def __post_init__(self) -> None:
         """Refuse a config that cannot be meant."""
-        if not self.channels or len(self.channels) != len(self.window_hu):
-            raise ValueError(f"{len(self.channels)} channels but {len(self.window_hu)} windows")
-        if any(low >= high for low, high in self.window_hu):
-            raise ValueError(f"window_hu {self.window_hu}: the lower bound is not below the upper")
+        if not self.channels or len(self.channels) != len(self.views_hu):
+            raise ValueError(f"{len(self.channels)} channels but {len(self.views_hu)} windows")
+        if not all(self.views_hu):
+            raise ValueError("a channel has no window")
+        if any(low >= high for windows in self.views_hu for low, high in windows):
+            raise ValueError(f"views_hu {self.views_hu}: a lower bound is not below its upper")
+
+    @property
+    def views(self) -> int:
+        """V, the number of views of one slice."""
+        return sum(map(len, self.views_hu))
+
+    @property
+    def window_hu(self) -> tuple[Bounds, ...]:
+        """Lowest and highest value of each channel that makes a difference."""
+        return tuple(
+            (min(low for low, _ in windows), max(high for _, high in windows))
+            for windows in self.views_hu
+        )
 
     @classmethod
     def from_preset(
-        cls, preset: str, *, size_px: tuple[int, int] = NETWORK_SIZE_PX
+        cls,
+        preset: str,
+        *,
+        size_px: tuple[int, int] = NETWORK_SIZE_PX,
+        windows_hu: tuple[Bounds, ...] = (CTA_WINDOW_HU,),
     ) -> "PreprocessingConfig":
-        """Build the config of a channel preset such as `cta` or `arterial`."""
+        """Build the config of a channel preset such as `cta` or `arterial`.
+
+        Args:
+            preset: Key of `CHANNEL_PRESETS`.
+            size_px: Height and width of the network's input.
+            windows_hu: Windows of each channel in HU.
+        """
         channels = CHANNEL_PRESETS[preset]
-        windows = tuple(
-            SPIRAL_WINDOW if channel is Channel.SPIRAL else CTA_WINDOW_HU for channel in channels
+        views = tuple(
+            (SPIRAL_WINDOW,) if channel is Channel.SPIRAL else windows_hu for channel in channels
         )
-        return cls(channels=channels, window_hu=windows, size_px=size_px)
+        return cls(channels=channels, views_hu=views, size_px=size_px)
 
     def to_json(self) -> dict[str, object]:
         """Return the config as plain JSON values."""
         return {
             "channels": [channel.value for channel in self.channels],
-            "window_hu": [list(bounds) for bounds in self.window_hu],
+            "views_hu": [[list(bounds) for bounds in windows] for windows in self.views_hu],
             "size_px": list(self.size_px),
         }
 
@@ -75,43 +166,110 @@ class PreprocessingConfig:
         height, width = values["size_px"]
         return cls(
             channels=tuple(Channel(name) for name in values["channels"]),
-            window_hu=tuple((float(low), float(high)) for low, high in values["window_hu"]),
+            views_hu=tuple(
+                tuple((float(low), float(high)) for low, high in windows)
+                for windows in values["views_hu"]
+            ),
             size_px=(int(height), int(width)),
         )
 
 
+SINGLE_SLICE = SliceWindow()
+
+
+def in_channels(config: PreprocessingConfig, window: SliceWindow = SINGLE_SLICE) -> int:
+    """Return how many channels a network must take for these views and this window."""
+    planes = 1 if window.slab else window.size
+    return config.views * planes * (2 if window.mirrored else 1)
+
+
 class Preprocessing(nn.Module):
-    """Window and resize: raw HU [N, C, H, W] to values 0..1 [N, C, h, w].
+    """Window and resize: raw HU [N, C * size, H, W] to values 0..1 [N, in_channels, h, w].
 
     The window is applied before the resize, so that metal and bone do not bleed into their
     neighbours, and the resize is bilinear, which every engine computes in float.
+
+    Args:
+        config: Channels, windows, size.
+        window: Neighbours of each slice.
     """
 
     low: Tensor
     span: Tensor
 
-    def __init__(self, config: PreprocessingConfig) -> None:
+    def __init__(self, config: PreprocessingConfig, window: SliceWindow = SINGLE_SLICE) -> None:
         super().__init__()
-        bounds = torch.tensor(config.window_hu, dtype=torch.float32).view(1, -1, 2, 1)
+        views = [bounds for windows in config.views_hu for bounds in windows]
+        planes = torch.tensor(views, dtype=torch.float32).repeat_interleave(window.size, dim=0)
+        bounds = planes.view(1, -1, 2, 1)
         self.register_buffer("low", bounds[:, :, :1])
         self.register_buffer("span", bounds[:, :, 1:] - bounds[:, :, :1])
         self.size_px = config.size_px
+        self.window = window
+        self._has_one_view_each = config.views == len(config.channels)
+        self._sources = _planes_of_views(config, window)
 
     def forward(self, slices_hu: Tensor) -> Tensor:
         """Map raw HU to the network's input.
 
         Args:
-            slices_hu: float32 [N, C, H, W], any H and W.
+            slices_hu: float32 [N, C * size, H, W], any H and W; for each channel the slices of the
+                window, low to high.
 
         Returns:
-            float32 [N, C, h, w] in 0..1.
+            float32 [N, in_channels, h, w] in 0..1.
         """
+        return combine_planes(self.views(slices_hu), self.window)
+
+    def views(self, slices_hu: Tensor) -> Tensor:
+        """Map raw HU to the views of each plane, float32 [N, V * size, h, w]: what is cached."""
+        if not self._has_one_view_each:
+            slices_hu = torch.cat([slices_hu[:, plane : plane + 1] for plane in self._sources], 1)
         windowed = ((slices_hu - self.low) / self.span).clamp(0.0, 1.0)
         return F.interpolate(windowed, size=self.size_px, mode="bilinear", align_corners=False)
 
-    def to_hu(self, network_input: Tensor) -> Tensor:
-        """Map network input back to HU, so that cached slices can be fed to an exported graph.
+    def to_hu(self, views: Tensor) -> Tensor:
+        """Map the views of planes back to HU, to feed cached slices to an exported graph.
 
         At the network's own size the resize is the identity, and so is the window on these values.
+
+        Args:
+            views: float32 [N, C * size, h, w] in 0..1.
+
+        Raises:
+            ValueError: A channel has several windows, none of which tells its HU.
         """
-        return network_input * self.span + self.low
+        if not self._has_one_view_each:
+            raise ValueError("a channel has several windows: its HU cannot be told from them")
+        return views * self.span + self.low
+
+
+def combine_planes(views: Tensor, window: SliceWindow) -> Tensor:
+    """Turn the views of a window's planes into the network's input.
+
+    Args:
+        views: float32 [N, V * size, h, w]; for each view the planes of the window, low to high.
+        window: Which neighbours these are.
+
+    Returns:
+        float32 [N, in_channels, h, w].
+    """
+    if window.slab:
+        planes = [views[:, place :: window.size] for place in range(window.size)]
+        views = functools.reduce(torch.maximum, planes)
+    return append_mirrored(views) if window.mirrored else views
+
+
+def append_mirrored(images: Tensor) -> Tensor:
+    """Append the left-right flipped channels: [N, C, h, w] to [N, 2 C, h, w]."""
+    return torch.cat([images, images.flip(-1)], dim=1)
+
+
+def _planes_of_views(config: PreprocessingConfig, window: SliceWindow) -> list[int]:
+    """List which input plane each plane of the views comes from."""
+    return [
+        channel * window.size + place
+        for channel, windows in enumerate(config.views_hu)
+        for _ in windows
+        for place in range(window.size)
+    ]

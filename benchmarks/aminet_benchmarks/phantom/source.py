@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from aminet_benchmarks.phantom.patient import PhantomPatient
 from aminet_runtime.patient import Channel
-from aminet_runtime.regions import REGION_COUNT
-from aminet_train.prepare import clot_cells
-from aminet_train.prepared import CELL_GRID, PatientTruth, ScanInfo
+from aminet_train.prepared import PatientTruth, ScanInfo
+from aminet_train.truth import TruthCollector
 
 PHASE_OF_CHANNEL = {Channel.CTA1: 1, Channel.CTA2: 2, Channel.CTA3: 3}
 
@@ -36,18 +35,23 @@ class PhantomSource:
         return self._name
 
     def truth(self) -> PatientTruth:
-        """Count labels and cells from the clot's voxels, without rendering HU."""
+        """Count labels and cells from the clot's voxels, without rendering HU.
+
+        The SPIRAL-like map is rendered only where it is one of the channels: it takes as long as
+        all slices that training keeps.
+        """
         renderer = self._patient.renderer
+        wants_spiral = Channel.SPIRAL in self._channels
         count = self._patient.grid.shape[2]
-        labels = np.zeros((count, REGION_COUNT), np.uint8)
-        cells = np.zeros((count, *CELL_GRID), np.uint16)
-        for index in renderer.clot_slices():
-            clot = renderer.clot(index)
-            if clot.any():
-                atlas = renderer.atlas(index)
-                labels[index, np.unique(atlas[clot > 0])] = 1
-                cells[index] = clot_cells(clot, atlas)
-        return PatientTruth(labels, cells)
+        collector = TruthCollector(count, has_spiral=wants_spiral)
+        for index in range(count) if wants_spiral else renderer.clot_slices():
+            collector.add(
+                index,
+                atlas=renderer.atlas(index),
+                clot=renderer.clot(index),
+                spiral=renderer.spiral(index) if wants_spiral else None,
+            )
+        return collector.truth()
 
     def images_hu(self, indices: NDArray[np.int32]) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """Render the wanted slices."""

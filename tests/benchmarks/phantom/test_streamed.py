@@ -5,6 +5,7 @@ import pytest
 from aminet_benchmarks.phantom.cohort import CohortPlan, write_cohort
 from aminet_benchmarks.phantom.config import preset_config
 from aminet_benchmarks.phantom.streamed import StreamedCohort, prepare_phantoms
+from aminet_runtime.patient import Channel
 from aminet_train.prepare import PreparePlan, prepare_cohort
 from aminet_train.prepared import PreparedCohort
 from aminet_train.preprocessing import PreprocessingConfig
@@ -28,7 +29,10 @@ def test_streamed_equals_prepared_from_the_files(cohort, channels, tmp_path):
     assert prepare_cohort(tmp_path / "cohort", plan, seed=0) == []
     names = PreparedCohort.open(plan.root).patient_ids()
     assert len(names) == 2
-    for path in sorted((plan.root / "patients").rglob("*.npy")):
+    files = sorted((plan.root / "patients").rglob("*.npy"))
+    if Channel.SPIRAL not in preprocessing.channels:  # then the map is not rendered at all
+        files = [path for path in files if path.name != "spiral.npy"]
+    for path in files:
         twin = tmp_path / "streamed" / path.relative_to(plan.root)
         np.testing.assert_array_equal(np.load(twin), np.load(path), err_msg=str(path.name))
 
