@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """torch to one float ONNX file: raw HU in, probabilities and evidence out."""
 
+import copy
 from pathlib import Path
 
 import onnx
@@ -29,8 +30,11 @@ def export_onnx(model: DeployableModel, path: Path, *, channels: int) -> None:
     """
     example = torch.zeros(_TRACED_BATCH, channels, _TRACED_EDGE_PX, _TRACED_EDGE_PX + 32)
     batch, height, width = (torch.export.Dim(name) for name in ("N", "H", "W"))
+    traced = copy.deepcopy(model)
+    with torch.no_grad():
+        traced(example)  # EfficientFormerV2 now has its attention biases in its cache, not a trace
     torch.onnx.export(
-        model,
+        traced,
         (example,),
         path,
         dynamo=True,

@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors.torch import save_file
 from torch import nn
 
 from aminet_runtime.errors import InputDamaged, InputMissing, ModelIncompatible
 from aminet_train.networks import build_network
+from aminet_train.networks import weights as weights_module
+from aminet_train.networks.efficientformerv2 import EfficientFormerV2Config
 from aminet_train.networks.heads import DenseHead, GapHead, Head
 from aminet_train.networks.mobilenetv2 import MobileNetV2, MobileNetV2Config, Padding
-from aminet_train.networks.simple_cnn import SimpleCnnConfig
+from aminet_train.networks.simple_cnn import Activation, SimpleCnnConfig
 from aminet_train.networks.weights import (
     has_folded_batch_norm,
     load_backbone,
+    load_from_hub,
     unfold_batch_norm,
 )
 
@@ -20,6 +24,8 @@ CONFIGS = [
     MobileNetV2Config(),
     MobileNetV2Config(head=Head.DENSE),
     MobileNetV2Config(padding=Padding.SAME),
+    EfficientFormerV2Config(),
+    EfficientFormerV2Config(head=Head.DENSE),
 ]
 
 
@@ -31,6 +37,39 @@ def test_every_network_gives_15_logits_and_15_evidence_maps(config, channels):
     assert logits.shape == (2, 15)
     assert evidence.shape[:2] == (2, 15)
     assert evidence.shape[2] == evidence.shape[3] > 1
+
+
+@pytest.mark.parametrize("pool", [2, 4])
+@pytest.mark.parametrize("size", [128, 256])
+@pytest.mark.parametrize("extra_layers", [0, 2])
+@pytest.mark.parametrize("activation", list(Activation))
+def test_simple_cnn_spans_the_space_of_the_report(pool, size, extra_layers, activation):
+    config = SimpleCnnConfig(
+        pool=pool, features=128, extra_layers=extra_layers, activation=activation
+    )
+    network = build_network(config, in_channels=2, size_px=(size, size)).eval()
+    logits, evidence = network(torch.rand(1, 2, size, size))
+    assert logits.shape == (1, 15)
+    assert evidence.shape == (1, 15, size // pool // pool, size // pool // pool)
+
+
+@pytest.mark.parametrize("kind", [MobileNetV2Config, EfficientFormerV2Config])
+def test_dense_evidence_has_stride_16(kind):
+    network = build_network(kind(head=Head.DENSE), in_channels=1, size_px=(96, 64)).eval()
+    assert network(torch.rand(1, 1, 96, 64))[1].shape == (1, 15, 6, 4)
+
+
+def test_attention_cache_leaves_no_trace():
+    network = build_network(EfficientFormerV2Config(), in_channels=1, size_px=(64, 64)).eval()
+    images = torch.rand(1, 1, 64, 64)
+    with torch.inference_mode():
+        network(images)
+    state = network.state_dict()
+    assert not any("cache" in name for name in state)
+    other = build_network(EfficientFormerV2Config(), in_channels=1, size_px=(64, 64)).eval()
+    other(images)  # fills its cache with biases that are to be replaced
+    other.load_state_dict(state)
+    torch.testing.assert_close(other.eval()(images)[0], network(images)[0], atol=0, rtol=0)
 
 
 def test_gap_head_is_global_average_pooling_and_a_dense_layer():
@@ -132,3 +171,60 @@ def test_refuses_weights_that_are_not_finite(tmp_path):
     save_file({"layer.weight": torch.tensor([float("nan")])}, path)
     with pytest.raises(InputDamaged, match="not finite"):
         load_backbone(nn.Identity(), path, in_channels=1)
+
+
+@pytest.mark.parametrize("config", [MobileNetV2Config(), EfficientFormerV2Config()], ids=str)
+def test_published_weights_fit_without_their_classifier(config, tmp_path):
+    colour = build_network(config, in_channels=3, size_px=(64, 64)).backbone
+    tensors = colour.state_dict()
+    for name in weights_module.pretrained_layout(colour).classifiers:
+        tensors[f"{name}weight"] = torch.zeros(1000, 4)
+    save_file(tensors, tmp_path / "weights.safetensors")
+    grey = build_network(config, in_channels=1, size_px=(64, 64)).backbone
+    load_backbone(grey, tmp_path / "weights.safetensors", in_channels=1)
+    stem = weights_module.pretrained_layout(colour).stem
+    expected = tensors[stem].sum(dim=1, keepdim=True)
+    torch.testing.assert_close(grey.state_dict()[stem], expected)
+
+
+def test_weights_of_efficientformerv2_fit_one_input_size(tmp_path):
+    built = build_network(EfficientFormerV2Config(), in_channels=1, size_px=(96, 96)).backbone
+    save_file(built.state_dict(), tmp_path / "weights.safetensors")
+    other = build_network(EfficientFormerV2Config(), in_channels=1, size_px=(64, 64)).backbone
+    with pytest.raises(ModelIncompatible, match="another network or input size"):
+        load_backbone(other, tmp_path / "weights.safetensors", in_channels=1)
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    """Leave the hub's cache empty and its host out of reach."""
+
+    class Unreachable:
+        def head(self, *_arguments, **_options):
+            raise ConnectionError("Name or service not known")
+
+    def nothing_cached(*_arguments, local_files_only=False, **_options):
+        assert local_files_only, "went on to the download, which tries for a minute"
+        raise LocalEntryNotFoundError("nothing is cached")
+
+    monkeypatch.setattr(weights_module, "hf_hub_download", nothing_cached)
+    monkeypatch.setattr(weights_module, "get_session", Unreachable)
+
+
+@pytest.mark.usefixtures("no_network")
+def test_hub_out_of_reach_is_said_at_once_with_the_way_out():
+    backbone = MobileNetV2(1, MobileNetV2Config()).backbone
+    with pytest.raises(InputMissing, match="cannot be fetched from the hub") as caught:
+        load_from_hub(backbone, in_channels=1)
+    assert "huggingface.co/timm/mobilenetv2_100.ra_in1k" in str(caught.value)
+    assert "--weights none" in str(caught.value)
+
+
+def test_hub_weights_are_taken_from_the_cache(monkeypatch, tmp_path):
+    colour = MobileNetV2(3, MobileNetV2Config()).backbone
+    save_file(colour.state_dict(), tmp_path / "model.safetensors")
+    cached = tmp_path / "model.safetensors"
+    monkeypatch.setattr(weights_module, "hf_hub_download", lambda *_names, **_options: str(cached))
+    grey = MobileNetV2(1, MobileNetV2Config()).backbone
+    load_from_hub(grey, in_channels=1)
+    assert torch.equal(grey.conv_head.weight, colour.conv_head.weight)

@@ -13,7 +13,7 @@ The way through the package, in the order of use:
     patients        the patients of several prepared cohorts, by split
     dataset         prepared slices, with their neighbours, to batches
     augment         changes that are true to CT
-    networks        simple_cnn, mobilenetv2, and their common head
+    networks        simple_cnn, mobilenetv2, efficientformerv2, and their common heads
     model           preprocessing + network + sigmoid: what is exported
     fit             training on Lightning
     metrics         counts, precision, recall, F1, average precision at slice and patient level

@@ -15,7 +15,7 @@ from aminet_train.dataset import BalancedSampler, SliceBatch, SliceDataset, coll
 from aminet_train.evaluate import score_patient
 from aminet_train.losses import total_loss
 from aminet_train.metrics import average_precision
-from aminet_train.networks.mobilenetv2 import MobileNetV2
+from aminet_train.networks import backbone_of
 from aminet_train.prepared import PreparedPatient
 from aminet_train.thresholds import best_patient_rule
 from aminet_train.train_config import ScheduleConfig, TrainConfig
@@ -129,11 +129,6 @@ class SliceClassifier(lightning.LightningModule):
             self._epochs_without_gain += 1
         if self._epochs_without_gain >= self.config.schedule.patience:
             self.trainer.should_stop = True
-
-
-def backbone_of(network: nn.Module) -> list[nn.Module]:
-    """Return the pretrained part of a network; a network without one has none."""
-    return [network.backbone] if isinstance(network, MobileNetV2) else []
 
 
 def _parameter_groups(network: nn.Module, schedule: ScheduleConfig) -> list[dict[str, Any]]:

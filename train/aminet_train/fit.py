@@ -14,11 +14,10 @@ from torch import Tensor, nn
 from aminet_runtime.errors import InputMissing, ModelIncompatible, UsageError
 from aminet_runtime.publish import write_whole
 from aminet_train.checkpoint import CheckpointInfo, load_info, load_network, save_checkpoint
-from aminet_train.classifier import SliceClassifier, backbone_of
+from aminet_train.classifier import SliceClassifier
 from aminet_train.dataset import SliceDataset
 from aminet_train.evaluate import evaluate_scores, score_patient
-from aminet_train.networks import build_network
-from aminet_train.networks.mobilenetv2 import TIMM_NAME
+from aminet_train.networks import backbone_of, build_network
 from aminet_train.networks.weights import (
     has_folded_batch_norm,
     load_backbone,
@@ -86,7 +85,7 @@ def initial_network(
         return network
     for backbone in backbone_of(network):
         if config.weights == HUB_WEIGHTS:
-            load_from_hub(backbone, TIMM_NAME, in_channels=channels)
+            load_from_hub(backbone, in_channels=channels)
         else:
             load_backbone(backbone, Path(config.weights), in_channels=channels)
         if has_folded_batch_norm(backbone):

@@ -30,12 +30,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _add_data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="prepared cohorts")
     parser.add_argument("--run", type=Path, help="default: runs/MODEL-TIME")
-    parser.add_argument("--model", choices=("simple_cnn", "mobilenetv2"), required=True)
+    parser.add_argument(
+        "--model", choices=("simple_cnn", "mobilenetv2", "efficientformerv2"), required=True
+    )
     parser.add_argument(
         "--weights",
         default="imagenet",
         metavar="imagenet|none|FILE",
-        help="pretrained weights of mobilenetv2; FILE is safetensors in timm's names",
+        help="pretrained weights of the backbone; FILE is safetensors in timm's names",
     )
     parser.add_argument(
         "--padding",
@@ -107,16 +109,19 @@ def _train_config(options: argparse.Namespace) -> "TrainConfig":
 
 
 def _network_config(options: argparse.Namespace) -> "NetworkConfig":
+    from aminet_train.networks.efficientformerv2 import EfficientFormerV2Config
     from aminet_train.networks.heads import Head
     from aminet_train.networks.mobilenetv2 import MobileNetV2Config, Padding
     from aminet_train.networks.simple_cnn import SimpleCnnConfig
 
-    if options.mask_weight and (options.model, options.head) != ("mobilenetv2", "dense"):
+    if options.mask_weight and (options.model == "simple_cnn" or options.head != "dense"):
         raise UsageError(
-            "--mask-weight needs a dense head", hint="add --model mobilenetv2 --head dense"
+            "--mask-weight needs a dense head", hint="add --head dense, and not with simple_cnn"
         )
     if options.model == "simple_cnn":
         return SimpleCnnConfig()
+    if options.model == "efficientformerv2":
+        return EfficientFormerV2Config(head=Head(options.head))
     return MobileNetV2Config(head=Head(options.head), padding=Padding(options.padding))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from aminet_train.networks.efficientformerv2 import EfficientFormerV2, EfficientFormerV2Config
 from aminet_train.networks.mobilenetv2 import MobileNetV2, MobileNetV2Config
 from aminet_train.networks.simple_cnn import SimpleCnn, SimpleCnnConfig
 
@@ -17,13 +18,15 @@ class Approach(StrEnum):
 
     SIMPLE_CNN = "simple_cnn"
     MOBILENETV2 = "mobilenetv2"
+    EFFICIENTFORMERV2 = "efficientformerv2"
 
 
-NetworkConfig = SimpleCnnConfig | MobileNetV2Config
+NetworkConfig = SimpleCnnConfig | MobileNetV2Config | EfficientFormerV2Config
 
 CONFIG_TYPES: dict[Approach, type[NetworkConfig]] = {
     Approach.SIMPLE_CNN: SimpleCnnConfig,
     Approach.MOBILENETV2: MobileNetV2Config,
+    Approach.EFFICIENTFORMERV2: EfficientFormerV2Config,
 }
 
 
@@ -54,4 +57,11 @@ def build_network(
     """
     if isinstance(config, SimpleCnnConfig):
         return SimpleCnn(in_channels, size_px, config)
+    if isinstance(config, EfficientFormerV2Config):
+        return EfficientFormerV2(in_channels, size_px, config)
     return MobileNetV2(in_channels, config)
+
+
+def backbone_of(network: nn.Module) -> list[nn.Module]:
+    """Return the pretrained part of a network; a network without one has none."""
+    return [network.backbone] if isinstance(network, MobileNetV2 | EfficientFormerV2) else []

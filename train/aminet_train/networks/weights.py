@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pretrained weights for a backbone: from a file, and made trainable where batch norm is folded."""
+"""Pretrained weights for a backbone: from the hub or a file, and made trainable if folded."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import timm
 import torch
+from huggingface_hub import hf_hub_download
+from huggingface_hub.constants import ENDPOINT
+from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError
+from huggingface_hub.utils import get_session
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from timm.models import adapt_input_conv
@@ -12,7 +17,8 @@ from torch import Tensor, nn
 
 from aminet_runtime.errors import InputDamaged, InputMissing, ModelIncompatible
 
-STEM = "conv_stem.weight"
+HUB_FILE = "model.safetensors"
+HUB_TIMEOUT_S = 5.0
 
 
 def load_backbone(backbone: nn.Module, path: Path, *, in_channels: int) -> None:
@@ -26,33 +32,75 @@ def load_backbone(backbone: nn.Module, path: Path, *, in_channels: int) -> None:
         ModelIncompatible: Its tensors are not those of this backbone.
     """
     state = _read_tensors(path)
-    state = {name: tensor for name, tensor in state.items() if not name.startswith("classifier.")}
-    if STEM in state:
-        state[STEM] = adapt_input_conv(in_channels, state[STEM])
+    known = pretrained_layout(backbone)
+    state = {
+        name: tensor for name, tensor in state.items() if not name.startswith(known.classifiers)
+    }
+    if known.stem in state:
+        state[known.stem] = adapt_input_conv(in_channels, state[known.stem])
     try:
         backbone.load_state_dict(state)
     except RuntimeError as cause:
         raise ModelIncompatible(
-            "the weights are of another network", path=path, hint="check --model and --weights"
+            "the weights are of another network or input size",
+            path=path,
+            hint="check --model and --weights; those of efficientformerv2 fit one input size only",
         ) from cause
 
 
-def load_from_hub(backbone: nn.Module, timm_name: str, *, in_channels: int) -> None:
-    """Load timm's ImageNet weights from its hub into a backbone without its classifier.
+def load_from_hub(backbone: nn.Module, *, in_channels: int) -> None:
+    """Load timm's ImageNet weights from its hub, or from the hub's cache on this machine.
 
     Raises:
         InputMissing: The hub cannot be reached; the message tells how to go on without it.
     """
+    repository = pretrained_layout(backbone).repository
     try:
-        pretrained = timm.create_model(
-            timm_name, pretrained=True, in_chans=in_channels, num_classes=0
-        )
-    except OSError as cause:
+        path = _hub_file(repository)
+    except (OSError, HTTPError) as cause:
         raise InputMissing(
-            f"the ImageNet weights of {timm_name} cannot be fetched from the hub",
-            hint="give a downloaded safetensors file with --weights FILE, or --weights none",
+            f"the ImageNet weights {repository} cannot be fetched from the hub",
+            hint=f"fetch {HUB_FILE} of https://huggingface.co/{repository} elsewhere and name it "
+            "with --weights FILE, or train with --weights none",
         ) from cause
-    backbone.load_state_dict(pretrained.state_dict())
+    load_backbone(backbone, path, in_channels=in_channels)
+
+
+@dataclass(frozen=True, slots=True)
+class PretrainedLayout:
+    """What timm says about the published weights of a backbone.
+
+    Attributes:
+        repository: On the hub.
+        stem: Name of the first convolution's weight.
+        classifiers: How the names of the layers start that we replace.
+    """
+
+    repository: str
+    stem: str
+    classifiers: tuple[str, ...]
+
+
+def pretrained_layout(backbone: nn.Module) -> PretrainedLayout:
+    """Read timm's description of the published weights."""
+    about: dict[str, Any] = backbone.pretrained_cfg  # type: ignore[assignment]  # timm sets it
+    names = about["classifier"]
+    classifiers = (names,) if isinstance(names, str) else tuple(names)
+    return PretrainedLayout(
+        repository=about["hf_hub_id"],
+        stem=f"{about['first_conv']}.weight",
+        classifiers=tuple(f"{name}." for name in classifiers),
+    )
+
+
+def _hub_file(repository: str) -> Path:
+    """Return the file from the hub's cache, or fetch it; fail soon where there is no network."""
+    try:
+        return Path(hf_hub_download(repository, HUB_FILE, local_files_only=True))
+    except LocalEntryNotFoundError:
+        # the download itself would try for most of a minute
+        get_session().head(ENDPOINT, timeout=HUB_TIMEOUT_S)
+        return Path(hf_hub_download(repository, HUB_FILE))
 
 
 def has_folded_batch_norm(backbone: nn.Module) -> bool:
