@@ -23,10 +23,16 @@ from aminet_runtime.publish import write_whole
 from aminet_runtime.regions import Regions
 from aminet_train.model import DeployableModel
 from aminet_train.networks import Approach, NetworkConfig, build_network, config_from_json
-from aminet_train.preprocessing import Preprocessing, PreprocessingConfig, in_channels
+from aminet_train.preprocessing import (
+    SINGLE_SLICE,
+    Preprocessing,
+    PreprocessingConfig,
+    SliceWindow,
+    in_channels,
+)
 from aminet_train.thresholds import ChosenRule
 
-SCHEMA = "aminet.checkpoint/1"
+SCHEMA = "aminet.checkpoint/2"
 WEIGHTS_FILE = "network.safetensors"
 ABOUT_FILE = "checkpoint.json"
 
@@ -42,6 +48,8 @@ class CheckpointInfo:
         regions: Names and mirror.
         rule: How scores become decisions, chosen on validation.
         training: Config, data, versions and metrics, as plain JSON values.
+        window: Neighbours that the network looks at.
+        leaking: Whether it was trained on slices of the patients that it was validated on.
     """
 
     approach: Approach
@@ -50,6 +58,8 @@ class CheckpointInfo:
     regions: Regions
     rule: ChosenRule
     training: Mapping[str, Any]
+    window: SliceWindow = SINGLE_SLICE
+    leaking: bool = False
 
 
 def save_checkpoint(folder: Path, network: nn.Module, info: CheckpointInfo) -> None:
@@ -85,7 +95,7 @@ def load_network(folder: Path, info: CheckpointInfo) -> nn.Module:
     """
     network = build_network(
         info.network,
-        in_channels=in_channels(info.preprocessing),
+        in_channels=in_channels(info.preprocessing, info.window),
         size_px=info.preprocessing.size_px,
     )
     state = _read_weights(folder / WEIGHTS_FILE)
@@ -101,8 +111,8 @@ def load_network(folder: Path, info: CheckpointInfo) -> nn.Module:
 def load_model(folder: Path) -> tuple[CheckpointInfo, DeployableModel]:
     """Load a checkpoint as the whole model, raw HU in and probabilities out."""
     info = load_info(folder)
-    model = DeployableModel(Preprocessing(info.preprocessing), load_network(folder, info))
-    return info, model.eval()
+    preprocessing = Preprocessing(info.preprocessing, info.window)
+    return info, DeployableModel(preprocessing, load_network(folder, info)).eval()
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:
@@ -124,6 +134,8 @@ def _to_json(info: CheckpointInfo) -> dict[str, Any]:
         "approach": info.approach.value,
         "network": asdict(info.network),
         "preprocessing": info.preprocessing.to_json(),
+        "window": info.window.to_json(),
+        "leaking": info.leaking,
         "regions": {"names": info.regions.names, "mirror": info.regions.mirror},
         "rule": asdict(info.rule),
         "training": dict(info.training),
@@ -144,6 +156,8 @@ def _from_json(values: dict[str, Any], path: Path) -> CheckpointInfo:
         regions=Regions(tuple(values["regions"]["names"]), mirror and tuple(mirror)),
         rule=_rule_from_json(values["rule"]),
         training=values["training"],
+        window=SliceWindow.from_json(values["window"]),
+        leaking=values["leaking"],
     )
 
 
