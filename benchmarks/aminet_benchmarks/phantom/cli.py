@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from aminet_benchmarks.phantom.commands import make, prepare, validate
+from aminet_benchmarks.phantom.commands import make, prepare, probe, validate
 from aminet_runtime.console import command_parser, run_command
 
 PROG = "aminet-phantom"
@@ -36,6 +36,7 @@ class Verb:
 
 VERBS = {
     "prepare": Verb(prepare.SUMMARY, prepare.main),
+    "probe": Verb(probe.SUMMARY, probe.main),
     "validate": Verb(validate.SUMMARY, validate.main),
 }
 

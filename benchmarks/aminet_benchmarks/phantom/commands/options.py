@@ -13,6 +13,12 @@ def add_cohort_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="OUT", help="folder for the cohort")
     parser.add_argument("--patients", type=int, default=1, metavar="N", help="default 1")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="default 0")
+    add_jobs_option(parser)
+    add_config_options(parser)
+
+
+def add_jobs_option(parser: argparse.ArgumentParser) -> None:
+    """Add the number of processes."""
     parser.add_argument(
         "--jobs",
         type=int,
@@ -20,7 +26,6 @@ def add_cohort_options(parser: argparse.ArgumentParser) -> None:
         metavar="P",
         help="processes; default one a core that it may use, here %(default)s",
     )
-    add_config_options(parser)
 
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:
