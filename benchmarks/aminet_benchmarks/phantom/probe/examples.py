@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from aminet_benchmarks.phantom.cohort import one_thread_each
 from aminet_benchmarks.phantom.config import PhantomConfig
-from aminet_benchmarks.phantom.patient import PhantomPatient, make_patient
-from aminet_benchmarks.phantom.probe.masking import paint_over, vessel_mask
+from aminet_benchmarks.phantom.patient import make_patient
+from aminet_benchmarks.phantom.probe.masking import Surroundings, vessel_mask
 from aminet_benchmarks.phantom.probe.pose import pose_features
 
 Field = NDArray[np.float32]
 Stack = NDArray[np.float16]
 
-SLICE_STEP = 2  # every other slice is rendered
+SLICE_STEP = 3  # one slice in three is rendered, 7.5 mm apart
 IMAGE_PX = 64
 WINDOW_HU = (0.0, 120.0)  # brain with contrast; vessels and bone saturate
 SHOWN, MASKED, CONTROL = "vessels shown", "vessels masked", "masked, tissue of the twin"
@@ -70,22 +70,18 @@ def probe_patient(seed: int, config: PhantomConfig) -> ProbePatient:
     for index in indices:
         phases = patient.slice(index, spiral=False).phases
         healthy = twin.slice(index, spiral=False).phases
+        mask = vessel_mask(patient, index)
+        around = Surroundings(mask, pixel_mm=patient.grid.spacing_mm[0])
         pose.append(pose_features(phases[0], patient.grid, index))
         shown[SHOWN].append(_small(phases))
-        shown[MASKED].append(_small(_masked(phases, patient, index)))
-        shown[CONTROL].append(_small(_masked(healthy, twin, index)))
+        shown[MASKED].append(_small(around.paint_all(phases)))
+        shown[CONTROL].append(_small(around.paint_all(healthy)))
     return ProbePatient(
         images={kind: np.stack(stack) for kind, stack in shown.items()},
         pose=np.stack(pose),
         slice_labels=labels[indices],
         patient_labels=np.asarray(labels.any(axis=0), np.bool_),
     )
-
-
-def _masked(phases: Field, patient: PhantomPatient, index: int) -> Field:
-    mask = vessel_mask(patient, index)
-    pixel_mm = patient.grid.spacing_mm[0]
-    return np.stack([paint_over(plane, mask, pixel_mm=pixel_mm) for plane in phases])
 
 
 def _small(phases: Field) -> Stack:

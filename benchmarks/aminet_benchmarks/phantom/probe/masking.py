@@ -31,14 +31,33 @@ def vessel_mask(patient: PhantomPatient, index: int) -> Mask:
     return np.asarray(away_mm <= DILATION_MM, np.bool_)
 
 
-def paint_over(plane: Field, mask: Mask, *, pixel_mm: float) -> Field:
-    """Return a plane [H, W] whose masked pixels hold a smooth mean of the unmasked around them."""
-    if not mask.any() or mask.all():
-        return plane
-    _, nearest = distance_transform_edt(mask, return_indices=True)
-    sigma_px = SURROUNDINGS_MM / pixel_mm
-    seen = (~mask).astype(np.float32)
-    weight = gaussian_filter(seen, sigma_px)
-    smooth = gaussian_filter(plane * seen, sigma_px) / np.maximum(weight, FAINTEST_WEIGHT)
-    smooth = np.where(weight > FAINTEST_WEIGHT, smooth, plane[nearest[0], nearest[1]])
-    return np.where(mask, smooth, plane).astype(np.float32)
+class Surroundings:
+    """What to paint over the masked pixels of one slice, in any of its phases.
+
+    Args:
+        mask: bool [H, W], pixels to paint over.
+        pixel_mm: Size of a pixel.
+    """
+
+    def __init__(self, mask: Mask, *, pixel_mm: float) -> None:
+        self._mask = mask
+        self._sigma_px = SURROUNDINGS_MM / pixel_mm
+        self._seen = (~mask).astype(np.float32)
+        self._weight = self._smooth(self._seen)
+        self._nearest = distance_transform_edt(mask, return_distances=False, return_indices=True)
+
+    def paint_all(self, phases: Field) -> Field:
+        """Paint over each of the phases [P, H, W]."""
+        return np.stack([self.paint(plane) for plane in phases])
+
+    def paint(self, plane: Field) -> Field:
+        """Return a plane [H, W] whose masked pixels hold a smooth mean of those around them."""
+        if not self._mask.any():
+            return plane
+        smooth = self._smooth(plane * self._seen) / np.maximum(self._weight, FAINTEST_WEIGHT)
+        nearest = plane[self._nearest[0], self._nearest[1]]
+        around = np.where(self._weight > FAINTEST_WEIGHT, smooth, nearest)
+        return np.where(self._mask, around, plane).astype(np.float32)
+
+    def _smooth(self, plane: Field) -> Field:
+        return np.asarray(gaussian_filter(plane, self._sigma_px, truncate=3.0), np.float32)
