@@ -54,7 +54,6 @@ def stroke_figures(patients: Sequence[PhantomPatient]) -> Values:
             100 * np.mean([not patient.clots for patient in patients])
         ),
         "clots in medium vessels, %": float(100 * np.mean([clot.is_medium for clot in clots])),
-        "clot length, median, mm": float(np.median([clot.length_mm for clot in clots])),
     }
 
 

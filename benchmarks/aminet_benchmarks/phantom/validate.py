@@ -5,9 +5,11 @@ The real figures were read off 41 traced trees (Wright et al., NeuroImage 2013;8
 taken from the literature that docs/phantom.md names.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from aminet_benchmarks.phantom.anatomy import Anatomy, grow_anatomy
+from aminet_benchmarks.phantom.clot_figures import clot_figures
 from aminet_benchmarks.phantom.config import PhantomConfig
 from aminet_benchmarks.phantom.figures import (
     Values,
@@ -17,7 +19,7 @@ from aminet_benchmarks.phantom.figures import (
     twin_figures,
     vessel_figures,
 )
-from aminet_benchmarks.phantom.patient import make_patient
+from aminet_benchmarks.phantom.patient import PhantomPatient, make_patient
 from aminet_runtime.errors import GateFailed
 
 SEED = 900_000  # of the first patient that is measured
@@ -51,7 +53,10 @@ BOUNDS = {
     "rarest region against commonest": Bound("balanced on purpose", 0.25, 1.0),
     "patients without clot, %": Bound("about 10", 3, 20),
     "clots in medium vessels, %": Bound("25..40", 22, 43),
+    "clot volume, large vessels, median, mm3": Bound("108..174, thrombectomies", 80, 250),
+    "clot length, 10 % below, mm": Bound("6..30", 6, 30),
     "clot length, median, mm": Bound("6..30", 6, 30),
+    "clot length, 90 % below, mm": Bound("6..30", 6, 30),
     "grey matter, HU": Bound("35..39, and up to 15 more with contrast", 35, 54),
     "white matter, HU": Bound("26..30, and up to 8 more with contrast", 26, 38),
     "CSF, HU": Bound("5..12", 3, 14),
@@ -78,43 +83,67 @@ BOUNDS = {
     "SPIRAL > 0.95, recall": Bound("0.15", 0.03, 0.27),
 }
 
+AnatomySource = Callable[[int, PhantomConfig], Anatomy]
 Progress = Callable[[int, int], None]
 
 
-def measure(patients: int, config: PhantomConfig, *, on_progress: Progress | None = None) -> Values:
+def measure(
+    patients: int,
+    config: PhantomConfig,
+    *,
+    anatomy_of: AnatomySource = grow_anatomy,
+    on_progress: Progress | None = None,
+) -> Values:
     """Measure new patients of a configuration.
 
     Args:
         patients: How many; about one in ten is also rendered, with its clot-free twin.
         config: What they are drawn from.
+        anatomy_of: Where the head of a seed comes from.
         on_progress: Called with (patients done, all patients).
     """
     drawn = []
-    for number in range(patients):
-        drawn.append(make_patient(SEED + number, config))
+    for seed in range(SEED, SEED + patients):
+        drawn.append(make_patient(seed, config, anatomy=anatomy_of(seed, config)))
         if on_progress is not None:
-            on_progress(number + 1, patients)
+            on_progress(len(drawn), patients)
     rendered = drawn[: max(2, patients // IMAGE_SHARE)]
-    pairs = [(patient, make_patient(patient.seed, config, twin="none")) for patient in rendered]
+    pairs = [(one, _without_clots(one)) for one in rendered]
     return {
         **vessel_figures(drawn),
         **stroke_figures(drawn),
+        **clot_figures(drawn),
         **image_figures(rendered),
         **twin_figures(pairs),
         **spiral_figures(drawn),
     }
 
 
-def table(figures: Values) -> str:
-    """Return the figures beside the real ones, one a line."""
-    lines = [f"{'figure':40s} {'phantom':>9s}  {'passes':>15s}  real"]
-    for name, value in figures.items():
-        bound = BOUNDS.get(name)
-        limits = f"{bound.low:g}..{bound.high:g}" if bound else ""
-        mark = "" if bound is None or bound.low <= value <= bound.high else "  <-- outside"
-        real = bound.real if bound else ""
-        lines.append(f"{name:40s} {value:9.2f}  {limits:>15s}  {real}{mark}")
+def _without_clots(patient: PhantomPatient) -> PhantomPatient:
+    return make_patient(patient.seed, patient.config, twin="none", anatomy=patient.anatomy)
+
+
+def table(columns: Mapping[str, Values]) -> str:
+    """Return figures beside the real ones, one a line.
+
+    Args:
+        columns: Figures under the name of what they were measured on.
+    """
+    heads = "  ".join(f"{head:>9s}" for head in columns)
+    lines = [f"{'figure':40s} {heads}  {'passes':>15s}  real"]
+    names = dict.fromkeys(name for figures in columns.values() for name in figures)
+    lines += [_line(name, [figures.get(name) for figures in columns.values()]) for name in names]
     return "\n".join(lines) + "\n"
+
+
+def _line(name: str, values: Sequence[float | None]) -> str:
+    bound = BOUNDS.get(name)
+    cells = "  ".join(f"{'':9s}" if value is None else f"{value:9.2f}" for value in values)
+    if bound is None:
+        return f"{name:40s} {cells}"
+    passes = all(value is not None and bound.low <= value <= bound.high for value in values)
+    limits = f"{bound.low:g}..{bound.high:g}"
+    return f"{name:40s} {cells}  {limits:>15s}  {bound.real}{'' if passes else '  <-- outside'}"
 
 
 def require_credible(figures: Values) -> None:

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from aminet_benchmarks.phantom.anatomy import grow_anatomy
+from aminet_benchmarks.phantom.clot_figures import clot_figures, length_mm, volume_mm3
 from aminet_benchmarks.phantom.figures import (
     image_figures,
     spiral_figures,
@@ -11,7 +15,7 @@ from aminet_benchmarks.phantom.figures import (
     vessel_figures,
 )
 from aminet_benchmarks.phantom.masks import pure_masks
-from aminet_benchmarks.phantom.validate import BOUNDS, require_credible, table
+from aminet_benchmarks.phantom.validate import BOUNDS, measure, require_credible, table
 from aminet_benchmarks.phantom.vessels import Segment
 from aminet_runtime.errors import GateFailed
 
@@ -92,8 +96,52 @@ def test_gate_names_what_is_outside():
         require_credible(figures)
 
 
+def test_volumes_of_the_clots_are_those_of_the_clot_files(patient):
+    """Where clots touch, a voxel counts for both."""
+    voxel_mm3 = np.prod(patient.grid.spacing_mm)
+    voxels = sum((patient.renderer.clot(k) > 0).sum() for k in range(patient.grid.shape[2]))
+    whole = [volume_mm3(patient, clot) for clot in patient.clots]
+
+    assert len(whole) > 1
+    assert max(whole) < voxels * voxel_mm3 <= sum(whole) * 1.001
+
+
+def test_clots_are_as_long_as_was_drawn_at_most(draw):
+    for seed in range(4):
+        drawn = draw(seed)
+        for clot in drawn.clots:
+            assert 0 < length_mm(drawn.anatomy.vessels, clot) <= clot.length_mm
+
+
+def test_clot_figures_of_nobody_with_a_clot_are_none(draw):
+    assert clot_figures([draw(0, twin="none")]) == {}
+
+
+def test_measures_heads_from_another_source(config):
+    asked = []
+
+    def source(seed, given):
+        asked.append(seed)
+        return grow_anatomy(seed, given)
+
+    small = replace(config, matrix=(64, 64), slice_count=(16, 16))
+    figures = measure(2, small, anatomy_of=source)
+
+    assert asked == [900_000, 900_001]
+    assert figures["arterial centreline, m"] > 4
+
+
+def test_table_holds_a_column_for_each_kind_of_head():
+    lines = table({"grown": {"CSF, HU": 8.0}, "traced": {"CSF, HU": 9.0, "extra": 1.0}})
+
+    assert lines.splitlines()[0].split()[:3] == ["figure", "grown", "traced"]
+    assert lines.splitlines()[1].split()[2:4] == ["8.00", "9.00"]
+    assert "1.00" in lines.splitlines()[2]
+
+
 def test_table_marks_what_is_outside():
-    lines = table({"CSF, HU": 40.0, "white matter, HU": 30.0}).splitlines()
+    figures = {"CSF, HU": 40.0, "white matter, HU": 30.0}
+    lines = table({"grown": figures}).splitlines()
 
     assert "<-- outside" in lines[1]
     assert "<-- outside" not in lines[2]

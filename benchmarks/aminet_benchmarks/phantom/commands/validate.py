@@ -37,6 +37,7 @@ def _validate(options: argparse.Namespace) -> int:
         raise UsageError(f"--patients {options.patients} is below 1")
     with progress_bar("patients", quiet=options.quiet) as on_progress:
         figures = measure(options.patients, preset_config(options.preset), on_progress=on_progress)
-    sys.stdout.write(json.dumps(figures, indent=2) + "\n" if options.json else table(figures))
+    shown = json.dumps(figures, indent=2) + "\n" if options.json else table({"grown": figures})
+    sys.stdout.write(shown)
     require_credible(figures)
     return 0
