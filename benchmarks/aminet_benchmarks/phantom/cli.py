@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from aminet_benchmarks.phantom.commands import make, prepare, probe, validate
+from aminet_benchmarks.phantom.commands import make, prepare, probe, signal, validate
 from aminet_runtime.console import command_parser, run_command
 
 PROG = "aminet-phantom"
@@ -37,6 +37,7 @@ class Verb:
 VERBS = {
     "prepare": Verb(prepare.SUMMARY, prepare.main),
     "probe": Verb(probe.SUMMARY, probe.main),
+    "signal": Verb(signal.SUMMARY, signal.main),
     "validate": Verb(validate.SUMMARY, validate.main),
 }
 
