@@ -6,7 +6,15 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from aminet_benchmarks.phantom.commands import make, prepare, probe, signal, validate
+from aminet_benchmarks.phantom.commands import (
+    differences,
+    make,
+    prepare,
+    probe,
+    sheet,
+    signal,
+    validate,
+)
 from aminet_runtime.console import command_parser, run_command
 
 PROG = "aminet-phantom"
@@ -35,8 +43,10 @@ class Verb:
 
 
 VERBS = {
+    "differences": Verb(differences.SUMMARY, differences.main),
     "prepare": Verb(prepare.SUMMARY, prepare.main),
     "probe": Verb(probe.SUMMARY, probe.main),
+    "sheet": Verb(sheet.SUMMARY, sheet.main),
     "signal": Verb(signal.SUMMARY, signal.main),
     "validate": Verb(validate.SUMMARY, validate.main),
 }

@@ -2,6 +2,7 @@
 """What several verbs ask for: how many patients, from which seed, drawn from what."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from aminet_benchmarks.phantom.config import PhantomConfig, preset_config
@@ -39,6 +40,20 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
         "report 257, hard 200 to 260",
     )
     add_preset_option(parser)
+
+
+def add_picture_options(parser: argparse.ArgumentParser, *, seeds: Sequence[int]) -> None:
+    """Add where a picture goes and of which patients it is."""
+    parser.add_argument("picture", type=Path, metavar="PNG", help="file for the picture")
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        nargs="+",
+        default=list(seeds),
+        metavar="S",
+        help="seeds of the patients; default " + " ".join(map(str, seeds)),
+    )
+    add_config_options(parser)
 
 
 def add_preset_option(parser: argparse.ArgumentParser) -> None:
