@@ -17,8 +17,8 @@ DESCRIPTION = (
     "voxels that differ outside of vessels and tissue in which flow names a difference."
 )
 EXAMPLE = """example:
-  aminet-phantom differences differences.png --seeds 1 3 7"""
-SEEDS = (1, 3, 7)
+  aminet-phantom differences differences.png --seeds 7 8 11"""
+SEEDS = (7, 8, 11)
 CASE_UNEXPLAINED = 10
 
 

@@ -4,6 +4,7 @@
 import numpy as np
 from matplotlib import colormaps
 from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation
 
 from aminet_benchmarks.phantom.atlas import REGION_COUNT, REGION_MIRROR
 
@@ -37,8 +38,9 @@ def with_map(picture: Picture, spiral: Field) -> Picture:
 
 
 def with_clot(picture: Picture, clot: NDArray[np.bool_]) -> Picture:
-    """Paint the clot over a picture."""
-    return np.where(clot[..., None], np.array(CLOT_RGB, np.float32), picture).astype(np.float32)
+    """Paint the clot over a picture, a pixel wider than it is, to be seen."""
+    wider = binary_dilation(clot)
+    return np.where(wider[..., None], np.array(CLOT_RGB, np.float32), picture).astype(np.float32)
 
 
 def with_change(picture: Picture, change_hu: Field) -> Picture:

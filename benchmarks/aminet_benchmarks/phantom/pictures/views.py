@@ -24,6 +24,7 @@ CORONAL_Y_MM = (-24.0, 30.0)  # slab of the coronal MIP: from the basilar to the
 LEVEL_Z_MM = (9.0, 14.0)  # of the thick slice: basal ganglia and the bodies of the ventricles
 CLOT_MARGIN_MM = 12.0
 BACKGROUND_HU = 0.0
+BONE_MARGIN_MM = 2.5  # the inner table's edge and the orbital roofs go, too
 INSIDE_VESSEL = 0.5  # share of a pixel
 STEP = 2  # slices from one to the next of a MIP
 
@@ -136,7 +137,7 @@ def _cavity(patient: PhantomPatient, index: int) -> Mask:
     mask = np.zeros((rows, columns), np.bool_)
     depth = np.minimum(layers.fields[Layer.VAULT], layers.fields[Layer.BASE])
     soft = np.maximum(layers.fields[Layer.EXTRA_BONE], layers.fields[Layer.AIR]) < -1
-    mask[layers.window.rows, layers.window.columns] = (depth > 1) & soft
+    mask[layers.window.rows, layers.window.columns] = (depth > BONE_MARGIN_MM) & soft
     return mask
 
 
