@@ -23,6 +23,11 @@ Results on phantoms say nothing about patients.
     patient     one patient, slice by slice
     files       the six files of a patient
     cohort      many patients, resumable
+    source      patients straight to prepared data; streamed: cohorts of them
+    validate    figures beside real ones: figures, clot_figures, masks
+    twins       a patient beside its clot-free twin; visible_change: the signal
+    probe/      can regions be guessed without seeing a clot?
+    pictures/   a sheet of patients, and what clots change
     cli         `aminet-phantom`, dispatch of its verbs
     commands/   the verbs
 
