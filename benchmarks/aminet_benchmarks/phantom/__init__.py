@@ -10,6 +10,7 @@ Results on phantoms say nothing about patients.
     veins       sinuses and veins
     vessels     the vessel graph
     anatomy     head and vessels: the seam for other sources
+    real/       heads of real anatomy: template and traced trees
     grid        voxels, pose, coarse model grids
     stroke      clots
     flow        arrival and HU of the blood in three phases

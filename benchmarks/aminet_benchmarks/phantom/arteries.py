@@ -33,7 +33,7 @@ def grow_arteries(
     builder: GraphBuilder, *, head: HeadShape, config: PhantomConfig, seed: int
 ) -> None:
     """Grow all arteries of a head into a builder."""
-    plotter = _Plotter(builder, config, seed)
+    plotter = Plotter(builder, config, seed)
     variant = stream(seed, "willis")
     basilar_tip = _grow_vertebrobasilar(plotter)
     ends = {side: _grow_hemisphere(plotter, side, basilar_tip) for side in (1, -1)}
@@ -43,10 +43,10 @@ def grow_arteries(
     _fit_into_cavity(builder, head)
     set_radii(builder)
     vary_circle(builder, rng=variant, rate=config.variant_rate)
-    _grow_external(plotter, head)
+    grow_external(plotter, head)
 
 
-class _Plotter:
+class Plotter:
     """Draws named vessels of one patient: usual course, warp, jitter, winding."""
 
     __slots__ = ("_tortuosity", "_warp", "_warp_mm", "builder", "rng")
@@ -114,7 +114,7 @@ class _Plotter:
         return int(nodes[np.argmin(distance)])
 
 
-def _grow_vertebrobasilar(plotter: _Plotter) -> int:
+def _grow_vertebrobasilar(plotter: Plotter) -> int:
     """Draw both vertebral arteries and the basilar artery; returns the node of its tip."""
     junction = plotter.place((courses.VERTEBRO_BASILAR_JUNCTION,), side=0)[0]
     dominance = plotter.rng.normal(0, DOMINANCE_SD_MM)
@@ -140,7 +140,7 @@ def _grow_vertebrobasilar(plotter: _Plotter) -> int:
     return int(basilar[-1])
 
 
-def _grow_hemisphere(plotter: _Plotter, side: int, basilar_tip: int) -> CircleEnds:
+def _grow_hemisphere(plotter: Plotter, side: int, basilar_tip: int) -> CircleEnds:
     """Draw the named arteries of one side and return where its circle of Willis is joined."""
     carotid = _grow_carotid(plotter, side)
     terminus = int(carotid[-1])
@@ -160,7 +160,7 @@ def _grow_hemisphere(plotter: _Plotter, side: int, basilar_tip: int) -> CircleEn
     )
 
 
-def _grow_carotid(plotter: _Plotter, side: int) -> NDArray[np.int32]:
+def _grow_carotid(plotter: Plotter, side: int) -> NDArray[np.int32]:
     path = plotter.course(plotter.place(courses.ICA, side=side), amplitude_mm=0.3)
     radius = np.interp(
         np.linspace(0, 1, len(path)),
@@ -197,7 +197,7 @@ def _fit_into_cavity(builder: GraphBuilder, head: HeadShape) -> None:
     points[sunk, 2] += missing_mm[sunk]
 
 
-def _grow_external(plotter: _Plotter, head: HeadShape) -> None:
+def grow_external(plotter: Plotter, head: HeadShape) -> None:
     """Add arteries of scalp, dura and face: bright, tubular, and none of our business."""
     for side in (1, -1):
         for points, radius_mm in courses.EXTERNAL:

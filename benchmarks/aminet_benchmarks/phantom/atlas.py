@@ -57,9 +57,10 @@ def build_atlas(
     grid: ModelGrid, *, anatomy: Anatomy, config: PhantomConfig, seed: int
 ) -> AtlasModel:
     """Evaluate the borders of the template on a coarse grid."""
-    points = grid.head_points_mm()
+    head_mm = grid.head_points_mm()
     warp = smooth_waves(stream(seed, "atlas"), wavelength_mm=45)
-    depth = anatomy.cavity_depth_mm(points)
+    depth = anatomy.cavity_depth_mm(head_mm)
+    points = anatomy.to_atlas_mm(head_mm).copy()
     points += np.float32(config.atlas_warp_mm) * warp(points)
     x, y, z = np.abs(points[..., 0]), points[..., 1], points[..., 2]
     carotid = ellipsoid_mm(points, (12, 1, -22), (12, 14, 13))

@@ -10,10 +10,16 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from aminet_benchmarks.phantom.anatomy import GROWN
 from aminet_benchmarks.phantom.atlas import REGION_MIRROR, REGION_NAMES
 from aminet_benchmarks.phantom.config import PhantomConfig
 from aminet_benchmarks.phantom.files import TRUTH_FILE, write_patient
 from aminet_benchmarks.phantom.patient import Twin, make_patient
+from aminet_benchmarks.phantom.real.heads import (
+    AnatomyRequest,
+    requested_anatomy,
+    requested_origin,
+)
 from aminet_benchmarks.phantom.version import GENERATOR_VERSION
 from aminet_runtime.errors import OutputExists, UsageError
 from aminet_runtime.publish import require_writable_folder, write_whole
@@ -36,6 +42,7 @@ class CohortPlan:
         config: What the patients are drawn from.
         twin: `self`, or which twins of these patients to write.
         jobs: Processes.
+        anatomy: Real anatomy to draw the heads from; None grows them.
     """
 
     folder: Path
@@ -44,6 +51,7 @@ class CohortPlan:
     config: PhantomConfig
     twin: Twin = "self"
     jobs: int = 1
+    anatomy: AnatomyRequest | None = None
 
     def __post_init__(self) -> None:
         """Refuse numbers that make no cohort."""
@@ -71,9 +79,12 @@ def write_cohort(plan: CohortPlan, *, on_progress: Progress | None = None) -> li
         The patient folders, those that were there already among them.
 
     Raises:
+        InputError: Something in the folder of real anatomy does not fit.
         OutputExists: A patient folder is there, but of another kind of cohort.
         OutputNotWritable: The disk or the permissions do not allow it.
     """
+    if plan.anatomy is not None:
+        plan.anatomy.heads()  # refuse a folder that does not fit before anything is written
     require_writable_folder(plan.folder)
     seeds = [plan.seed * SEEDS_PER_COHORT + number for number in range(plan.patients)]
     folders = [plan.folder / patient_id(seed) for seed in seeds]
@@ -106,7 +117,8 @@ def _is_done(folder: Path, seed: int, plan: CohortPlan) -> bool:
 def _made_from(folder: Path) -> dict[str, object] | None:
     try:
         truth = json.loads((folder / TRUTH_FILE).read_text(encoding="utf-8"))
-        return {key: truth[key] for key in ("generator_version", "seed", "twin", "config")}
+        made = {key: truth[key] for key in ("generator_version", "seed", "twin", "config")}
+        return {**made, "anatomy": truth.get("anatomy", GROWN.as_json())}
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -117,6 +129,7 @@ def _expected(seed: int, plan: CohortPlan) -> dict[str, object]:
         "seed": seed,
         "twin": plan.twin,
         "config": json.loads(json.dumps(asdict(plan.config))),
+        "anatomy": requested_origin(plan.anatomy, seed).as_json(),
     }
 
 
@@ -147,7 +160,8 @@ def _written(seeds: list[int], plan: CohortPlan) -> Iterator[int]:
 
 
 def _write_one(seed: int, plan: CohortPlan) -> None:
-    patient = make_patient(seed, plan.config, twin=plan.twin)
+    anatomy = requested_anatomy(plan.anatomy, seed, plan.config)
+    patient = make_patient(seed, plan.config, twin=plan.twin, anatomy=anatomy)
     write_patient(patient, plan.folder / patient_id(seed))
 
 

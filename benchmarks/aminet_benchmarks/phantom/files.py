@@ -75,6 +75,7 @@ def describe(patient: PhantomPatient, labels: NDArray[np.uint8]) -> dict[str, ob
         "seed": patient.seed,
         "twin": patient.twin,
         "config": _plain(asdict(patient.config)),
+        "anatomy": patient.anatomy.origin.as_json(),
         "spacing_mm": list(patient.grid.spacing_mm),
         "bolus": asdict(patient.flow.bolus),
         "regions": [int(region) for region in regions],

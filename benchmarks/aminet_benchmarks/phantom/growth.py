@@ -42,11 +42,11 @@ def grow_to_surface(
     """Join scattered targets of one side to the tree: convexity, medial wall, cerebellum."""
     cortex = np.vstack([_lateral_targets(head, rng, side), _medial_targets(rng, side)])
     trunk = builder.nodes_of(CORTICAL_PARENTS, sides=(side,))
-    _Canopy(builder, trunk, centre=head.centre_mm, side=side).reach(cortex, rng)
+    Canopy(builder, trunk, centre=head.centre_mm, side=side).reach(cortex, rng)
     folia = _cerebellar_targets(rng, side)
     trunk = builder.nodes_of((Segment.CEREBELLAR,), sides=(side,))
     x, y, z = CEREBELLUM_CENTRE_MM
-    _Canopy(builder, trunk, centre=(x * side, y, z), side=side).reach(folia, rng)
+    Canopy(builder, trunk, centre=(x * side, y, z), side=side).reach(folia, rng)
 
 
 def _lateral_targets(head: HeadShape, rng: np.random.Generator, side: int) -> Points:
@@ -62,7 +62,7 @@ def _lateral_targets(head: HeadShape, rng: np.random.Generator, side: int) -> Po
     keep = (points[:, 2] > -40) & (np.abs(points[:, 0]) > 7)
     keep &= ~((points[:, 1] < -30) & (points[:, 2] < -12 - 0.25 * np.abs(points[:, 0])))
     keep &= cavity_depth_mm(head, points) > 1.5
-    return _spread(points[keep], LATERAL_TARGETS)
+    return spread(points[keep], LATERAL_TARGETS)
 
 
 def _medial_targets(rng: np.random.Generator, side: int) -> Points:
@@ -73,7 +73,7 @@ def _medial_targets(rng: np.random.Generator, side: int) -> Points:
     outside = ((y + 8) / 40) ** 2 + ((z - 4) / 24) ** 2 > 1
     keep = inside & outside & ((z > 0) | (y > 30) | (y < -50))
     x = side * rng.uniform(3.0, 7.0, keep.sum())
-    return _spread(np.stack([x, y[keep], z[keep]], axis=1).astype(np.float32), MEDIAL_TARGETS)
+    return spread(np.stack([x, y[keep], z[keep]], axis=1).astype(np.float32), MEDIAL_TARGETS)
 
 
 def _cerebellar_targets(rng: np.random.Generator, side: int) -> Points:
@@ -82,10 +82,10 @@ def _cerebellar_targets(rng: np.random.Generator, side: int) -> Points:
     points = direction * np.array(CEREBELLUM_HALF_MM) + np.array(CEREBELLUM_CENTRE_MM)
     points[:, 0] *= side
     keep = np.abs(points[:, 0]) > 2
-    return _spread(points[keep].astype(np.float32), CEREBELLAR_TARGETS)
+    return spread(points[keep].astype(np.float32), CEREBELLAR_TARGETS)
 
 
-def _spread(points: Points, count: int) -> Points:
+def spread(points: Points, count: int) -> Points:
     """Choose `count` of the points so that they keep their distance from each other."""
     chosen = [0]
     distance = np.linalg.norm(points - points[0], axis=1)
@@ -95,8 +95,15 @@ def _spread(points: Points, count: int) -> Points:
     return points[chosen]
 
 
-class _Canopy:
-    """The part of a tree that new twigs may leave from; every other node is enough."""
+class Canopy:
+    """The part of a tree that new twigs may leave from; every other node is enough.
+
+    Args:
+        builder: Takes the twigs.
+        trunk: Nodes that twigs may leave from.
+        centre: Of the shells along which twigs run, mm.
+        side: 1 right, -1 left.
+    """
 
     __slots__ = ("_ahead", "_builder", "_centre", "_filled", "_node", "_point", "_side")
 

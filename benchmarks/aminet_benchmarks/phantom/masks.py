@@ -43,7 +43,7 @@ def pure_masks(patient: PhantomPatient, index: int) -> dict[str, Mask]:
 def _tissues(fields: NDArray[np.float32], tissue: TissueModel) -> dict[str, Mask]:
     cavity = np.minimum(fields[Layer.VAULT], fields[Layer.BASE])
     pial = pial_depth_mm(fields, cavity, np.float32(tissue.atrophy))
-    wall = wall_depth_mm(fields, tissue.skull_mm)
+    wall = wall_depth_mm(fields, tissue)
     others = (Layer.EXTRA_BONE, Layer.AIR, Layer.MEMBRANE, Layer.NUCLEI, Layer.FISSURE)
     is_clear = fields[list(others)].max(axis=0) < -CLEAR_MM
     in_brain = is_clear & (cavity > CLEAR_MM)

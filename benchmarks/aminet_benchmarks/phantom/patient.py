@@ -81,6 +81,11 @@ class PhantomPatient:
             yield self.renderer.slice(index, phases=phases, spiral=spiral)
 
     @property
+    def group(self) -> str | None:
+        """What patients that are alike have in common: the traced tree, None if all is grown."""
+        return self.anatomy.origin.tree
+
+    @property
     def labels(self) -> NDArray[np.uint8]:
         """The truth, uint8 [Z, 15], counted from clot and atlas voxels."""
         labels = np.zeros((self.grid.shape[2], REGION_COUNT), np.uint8)

@@ -34,6 +34,11 @@ class PhantomSource:
         """Name of the patient."""
         return self._name
 
+    @property
+    def group(self) -> str | None:
+        """Key of the patients that may not be on two sides of a split: the traced tree."""
+        return self._patient.group
+
     def truth(self) -> PatientTruth:
         """Count labels and cells from the clot's voxels, without rendering HU.
 
@@ -69,9 +74,13 @@ class PhantomSource:
     def about(self) -> ScanInfo:
         """Return the grid, and as fingerprint a hash of what determines the voxels."""
         what = f"{self._patient.seed} {self._patient.config!r} {self._patient.twin}"
+        origin = self._patient.anatomy.origin
+        if origin.kind != "grown":
+            what += f" {sorted(origin.as_json().items())}"
         grid = self._patient.grid
         return ScanInfo(
             shape=grid.shape,
             spacing_mm=grid.spacing_mm,
             fingerprint=hashlib.sha256(what.encode()).hexdigest(),
+            group=self.group,
         )

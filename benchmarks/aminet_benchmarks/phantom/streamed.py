@@ -15,6 +15,7 @@ from aminet_benchmarks.phantom.cohort import (
 )
 from aminet_benchmarks.phantom.config import PhantomConfig
 from aminet_benchmarks.phantom.patient import make_patient
+from aminet_benchmarks.phantom.real.heads import AnatomyRequest, requested_anatomy
 from aminet_benchmarks.phantom.source import PhantomSource
 from aminet_runtime.regions import Regions
 from aminet_train.prepare import PreparePlan, prepare_patient
@@ -32,6 +33,7 @@ class StreamedCohort:
         config: What the patients are drawn from.
         split: The one split that all of them belong to.
         jobs: Processes.
+        anatomy: Real anatomy to draw the heads from; None grows them.
     """
 
     patients: int
@@ -39,6 +41,7 @@ class StreamedCohort:
     config: PhantomConfig
     split: Split
     jobs: int = 1
+    anatomy: AnatomyRequest | None = None
 
     @property
     def patient_seeds(self) -> range:
@@ -58,9 +61,12 @@ def prepare_phantoms(cohort: StreamedCohort, plan: PreparePlan, *, on_progress: 
         on_progress: Called with (patients done, all patients).
 
     Raises:
+        InputError: Something in the folder of real anatomy does not fit.
         InputUnsupported: The folder was prepared with other settings.
         OutputNotWritable: The disk or the permissions do not allow it.
     """
+    if cohort.anatomy is not None:
+        cohort.anatomy.heads()  # refuse a folder that does not fit before anything is written
     regions = Regions(names=REGION_NAMES, mirror=REGION_MIRROR)
     write_cohort_file(plan.root, plan.preprocessing, regions)
     for done, _ in enumerate(_prepared(cohort, plan), start=1):
@@ -71,7 +77,7 @@ def prepare_phantoms(cohort: StreamedCohort, plan: PreparePlan, *, on_progress: 
 
 def _prepared(cohort: StreamedCohort, plan: PreparePlan) -> Iterator[None]:
     count = cohort.patients
-    arguments = (cohort.patient_seeds, [cohort.config] * count, [plan] * count)
+    arguments = (cohort.patient_seeds, [cohort] * count, [plan] * count)
     if cohort.jobs == 1 or count < 2:
         yield from map(_prepare_one, *arguments)
         return
@@ -79,6 +85,7 @@ def _prepared(cohort: StreamedCohort, plan: PreparePlan) -> Iterator[None]:
         yield from pool.map(_prepare_one, *arguments)
 
 
-def _prepare_one(seed: int, config: PhantomConfig, plan: PreparePlan) -> None:
-    patient = make_patient(seed, config)
+def _prepare_one(seed: int, cohort: StreamedCohort, plan: PreparePlan) -> None:
+    anatomy = requested_anatomy(cohort.anatomy, seed, cohort.config)
+    patient = make_patient(seed, cohort.config, anatomy=anatomy)
     prepare_patient(PhantomSource(patient, patient_id(seed), plan.preprocessing.channels), plan)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from aminet_benchmarks.phantom.grid import ModelGrid
 from aminet_benchmarks.phantom.head import (
     BASE_SLOPE,
+    BASE_THICKNESS_MM,
     HeadShape,
     base_height_mm,
     ellipsoid_mm,
@@ -65,14 +66,16 @@ class TissueModel:
     Attributes:
         grid: The coarse grid.
         fields: float32 [len(Layer), Zc, Hc, Wc], mm in the scanner but for the two noises.
-        skull_mm: Thickness of the vault.
+        skull_mm: Thickness of the vault: bone ends where `VAULT` plus this is 0,
         atrophy: 0 young to 1 old; widens the spaces that hold CSF.
+        base_mm: or where `BASE` plus this is 0, the thickness of the base.
     """
 
     grid: ModelGrid
     fields: Field
     skull_mm: float
     atrophy: float
+    base_mm: float = BASE_THICKNESS_MM
 
 
 def build_tissue(grid: ModelGrid, *, head: HeadShape, seed: int) -> TissueModel:
@@ -88,9 +91,9 @@ def build_tissue(grid: ModelGrid, *, head: HeadShape, seed: int) -> TissueModel:
     fields[Layer.EXTRA_BONE] = _extra_bone_mm(points)
     fields[Layer.AIR] = _air_spaces_mm(points, texture)
     fields[Layer.VENTRICLE] = _ventricles_mm(points, head)
-    fields[Layer.MEMBRANE] = _membranes_mm(points)
-    fields[Layer.NUCLEI] = _nuclei_mm(points)
-    fields[Layer.FISSURE] = _fissures_mm(points, head)
+    fields[Layer.MEMBRANE] = membranes_mm(points)
+    fields[Layer.NUCLEI] = nuclei_mm(points)
+    fields[Layer.FISSURE] = fissures_mm(points, head)
     fields *= scale
     fields[Layer.TEXTURE] = texture
     fields[Layer.FOLDS] = band_noise(stream(seed, "folds"), grid.shape, sigma=FOLD_SIGMA)
@@ -155,7 +158,7 @@ def _ventricles_mm(points: Field, head: HeadShape) -> Field:
     return np.asarray(np.maximum.reduce(parts), np.float32)
 
 
-def _membranes_mm(points: Field) -> Field:
+def membranes_mm(points: Field) -> Field:
     """Falx and tentorium as thin sheets."""
     x, y, z = points[..., 0], points[..., 1], points[..., 2]
     above = np.minimum(np.hypot(y + 12, z + 2) - 42, z + 12)
@@ -166,7 +169,7 @@ def _membranes_mm(points: Field) -> Field:
     return np.asarray(np.maximum(falx, tentorium), np.float32)
 
 
-def _nuclei_mm(points: Field) -> Field:
+def nuclei_mm(points: Field) -> Field:
     """Deep grey matter: thalamus, lentiform nucleus, head of the caudate."""
     parts = (
         ellipsoid_mm(points, (11, -18, 7), (8, 14, 9)),
@@ -176,7 +179,7 @@ def _nuclei_mm(points: Field) -> Field:
     return np.asarray(np.maximum.reduce(parts), np.float32)
 
 
-def _fissures_mm(points: Field, head: HeadShape) -> Field:
+def fissures_mm(points: Field, head: HeadShape) -> Field:
     """CSF in the sylvian and interhemispheric fissures."""
     x, y, z = np.abs(points[..., 0]), points[..., 1], points[..., 2]
     width = np.float32(1.2 + 1.6 * head.atrophy)

@@ -4,7 +4,6 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from aminet_benchmarks.phantom.head import BASE_THICKNESS_MM
 from aminet_benchmarks.phantom.tissue import Layer, TissueModel
 
 Field = NDArray[np.float32]
@@ -54,7 +53,7 @@ def slice_tissue(fields: Field, tissue: TissueModel) -> tuple[Field, Field]:
     share = _coverage(cavity)
     hu += share * (inner - hu)
     blood += share * (inner_blood - blood)
-    _put_bone(hu, blood, fields, tissue.skull_mm)
+    _put_bone(hu, blood, fields, tissue)
     _put_air(hu, blood, fields)
     return hu, blood
 
@@ -93,10 +92,10 @@ def pial_depth_mm(fields: Field, cavity: Field, atrophy: np.float32) -> Field:
     return np.asarray(np.minimum(depth, sulcus), np.float32)
 
 
-def _put_bone(hu: Field, blood: Field, fields: Field, skull_mm: float) -> None:
+def _put_bone(hu: Field, blood: Field, fields: Field, tissue: TissueModel) -> None:
     """Put vault, base and all other bone into a slice, in place."""
     texture = fields[Layer.TEXTURE]
-    wall = wall_depth_mm(fields, skull_mm)
+    wall = wall_depth_mm(fields, tissue)
     middle = np.clip((wall - TABLE_MM) / 0.8, 0, 1)
     bone_hu = TABLE_HU + middle * (DIPLOE_HU - TABLE_HU + DIPLOE_TEXTURE_HU * texture)
     share = _coverage(wall)
@@ -107,9 +106,9 @@ def _put_bone(hu: Field, blood: Field, fields: Field, skull_mm: float) -> None:
     blood *= 1 - np.maximum(share, extra)
 
 
-def wall_depth_mm(fields: Field, skull_mm: float) -> Field:
+def wall_depth_mm(fields: Field, tissue: TissueModel) -> Field:
     """Return the depth within the bone of vault and base, positive inside."""
-    outer = np.minimum(fields[Layer.VAULT] + skull_mm, fields[Layer.BASE] + BASE_THICKNESS_MM)
+    outer = np.minimum(fields[Layer.VAULT] + tissue.skull_mm, fields[Layer.BASE] + tissue.base_mm)
     return np.asarray(
         np.minimum(outer, -np.minimum(fields[Layer.VAULT], fields[Layer.BASE])), np.float32
     )

@@ -6,7 +6,11 @@ import json
 import sys
 from pathlib import Path
 
-from aminet_benchmarks.phantom.commands.options import add_cohort_options, config_of
+from aminet_benchmarks.phantom.commands.options import (
+    add_cohort_options,
+    anatomy_request,
+    config_of,
+)
 from aminet_runtime.console import progress_bar
 
 
@@ -35,6 +39,7 @@ def make(options: argparse.Namespace) -> int:
         config=config_of(options),
         twin=options.twin,
         jobs=options.jobs,
+        anatomy=anatomy_request(options),
     )
     with progress_bar("patients", quiet=options.quiet) as on_progress:
         folders = write_cohort(plan, on_progress=on_progress)

@@ -4,9 +4,15 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aminet_benchmarks.phantom.config import PhantomConfig, preset_config
+from aminet_benchmarks.phantom.real.selection import ALL_TREES, TREES_HELP
+from aminet_runtime.errors import UsageError
 from aminet_runtime.threads import available_threads
+
+if TYPE_CHECKING:
+    from aminet_benchmarks.phantom.real.heads import AnatomyRequest
 
 
 def add_cohort_options(parser: argparse.ArgumentParser) -> None:
@@ -16,6 +22,7 @@ def add_cohort_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="default 0")
     add_jobs_option(parser)
     add_config_options(parser)
+    add_anatomy_options(parser)
 
 
 def add_jobs_option(parser: argparse.ArgumentParser) -> None:
@@ -54,6 +61,33 @@ def add_picture_options(parser: argparse.ArgumentParser, *, seeds: Sequence[int]
         help="seeds of the patients; default " + " ".join(map(str, seeds)),
     )
     add_config_options(parser)
+
+
+def add_anatomy_options(parser: argparse.ArgumentParser) -> None:
+    """Add where the heads come from."""
+    parser.add_argument(
+        "--anatomy",
+        type=Path,
+        metavar="DIR",
+        help="draw the heads from real anatomy, see aminet-phantom fetch-anatomy; "
+        "by default they are grown",
+    )
+    parser.add_argument("--trees", metavar="WHICH", help=f"with --anatomy: {TREES_HELP}")
+
+
+def anatomy_request(options: argparse.Namespace) -> "AnatomyRequest | None":
+    """Return the real anatomy that `add_anatomy_options` asked for, if there is any.
+
+    Raises:
+        UsageError: Trees were chosen without any anatomy.
+    """
+    from aminet_benchmarks.phantom.real.heads import AnatomyRequest
+
+    if options.anatomy is None:
+        if options.trees is not None:
+            raise UsageError("--trees needs --anatomy", hint="say where the trees are")
+        return None
+    return AnatomyRequest(options.anatomy, options.trees or ALL_TREES)
 
 
 def add_preset_option(parser: argparse.ArgumentParser) -> None:

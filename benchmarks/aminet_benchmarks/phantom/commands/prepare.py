@@ -4,7 +4,11 @@
 import argparse
 from collections.abc import Sequence
 
-from aminet_benchmarks.phantom.commands.options import add_cohort_options, config_of
+from aminet_benchmarks.phantom.commands.options import (
+    add_cohort_options,
+    anatomy_request,
+    config_of,
+)
 from aminet_runtime.console import command_parser, progress_bar, run_command
 from aminet_runtime.errors import UsageError
 
@@ -53,6 +57,7 @@ def _prepare(options: argparse.Namespace) -> int:
         config=config_of(options),
         split=Split(options.split),
         jobs=options.jobs,
+        anatomy=anatomy_request(options),
     )
     plan = PreparePlan(
         root=options.folder,
