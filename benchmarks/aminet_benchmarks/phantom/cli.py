@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from aminet_benchmarks.phantom.commands import (
     differences,
+    fetch_anatomy,
     make,
     prepare,
     probe,
@@ -44,6 +45,7 @@ class Verb:
 
 VERBS = {
     "differences": Verb(differences.SUMMARY, differences.main),
+    "fetch-anatomy": Verb(fetch_anatomy.SUMMARY, fetch_anatomy.main),
     "prepare": Verb(prepare.SUMMARY, prepare.main),
     "probe": Verb(probe.SUMMARY, probe.main),
     "sheet": Verb(sheet.SUMMARY, sheet.main),

@@ -2,6 +2,7 @@
 """The verbs of `aminet-phantom`, one a module: parse, call, print.
 
     options     what several verbs ask for
+    fetch_anatomy  real anatomy from its public sources
     make        no verb: write patient folders
     prepare     phantoms straight to prepared data
     validate    figures beside real ones
