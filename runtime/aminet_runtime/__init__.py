@@ -16,9 +16,11 @@ The rooms, along the way of the data:
 - `bundle_files`, `bundle`, `metadata`, `input_contract`, `track_record`, `selftest`: the bundle
 - `engines`: a compiled network behind one protocol
 - `slice_window`, `session`, `supervisor`, `budget`, `memory_estimate`: slices to scores, in bounds
-- `decision`, `remarks`, `result`, `result_table`, `text_table`, `stopwatch`: scores to a result
+- `decision`, `remarks`, `result`, `stopwatch`: scores to a result
+- `finding_text`, `result_table`, `text_table`, `report`: a result for people
 - `publish`: files that are whole or absent
-- `batch`, `cli`, `cli_options`, `console`, `doctor`, `diagnosis`: the command `aminet-run`
+- `cli`, `cli_options`, `batch`, `result_place`, `console`: the command `aminet-run`
+- `doctor`, `diagnosis`: whether a machine is fit for it
 - `process`, `threads`, `cgroup`, `cpu`, `windows`: what this machine and this process have
 - `errors`, `strict_json`, `version`: shared by all
 

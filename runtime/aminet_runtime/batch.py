@@ -2,31 +2,27 @@
 """One of several patients: it gets its own result or its own error, and the others go on."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aminet_runtime.budget import Budget, watchdog
 from aminet_runtime.errors import AminetError, BudgetExceeded, UsageError, printable
 from aminet_runtime.patient import PatientFolder
-from aminet_runtime.publish import (
-    refuse_existing,
-    require_writable_folder,
-    write_new,
-    write_whole,
-)
-from aminet_runtime.result import PatientResult, to_json_file
+from aminet_runtime.publish import require_writable_folder
+from aminet_runtime.result import PatientResult
 from aminet_runtime.session import Session
 from aminet_runtime.supervisor import OnProgress
 
-RESULT_FILE = "result.json"
+if TYPE_CHECKING:
+    from aminet_runtime.result_place import ResultPlace
 
 CASE_NO_PATIENT = 10
 CASE_OUTPUT_INSIDE = 11
 CASE_SAME_NAME = 12
 CASE_OUT_OF_MEMORY = 4
-
-ToJson = Callable[[PatientResult], dict[str, object]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,45 +38,7 @@ class PatientOutcome:
     ending: PatientResult | AminetError
 
 
-@dataclass(frozen=True, slots=True)
-class ResultPlace:
-    """Where results are written.
-
-    Attributes:
-        folder: Gets a folder for each patient, with `result.json` in it.
-        to_json: Makes the content of the file.
-        keeps_existing: Refuse a patient whose result is there already, instead of replacing it.
-    """
-
-    folder: Path
-    to_json: ToJson
-    keeps_existing: bool = False
-
-    def path_for(self, patient: Path) -> Path:
-        """Return the file for the result of a patient folder."""
-        return self.folder / _name_of(patient) / RESULT_FILE
-
-    def require_free(self, patient: Path) -> None:
-        """Refuse, before the work, a result that must not be replaced.
-
-        Raises:
-            OutputExists: It is there, and is to be kept.
-        """
-        if self.keeps_existing:
-            refuse_existing(self.path_for(patient))
-
-    def write(self, patient: Path, result: PatientResult) -> None:
-        """Write the result of a patient, whole or not at all.
-
-        Raises:
-            OutputExists: It is there, and is to be kept.
-            OutputNotWritable: It cannot be written.
-        """
-        write = write_new if self.keeps_existing else write_whole
-        write(self.path_for(patient), to_json_file(self.to_json(result)))
-
-
-def check_places(patients: Sequence[str | Path], place: ResultPlace | None) -> None:
+def check_places(patients: Sequence[str | Path], place: "ResultPlace | None") -> None:
     """Refuse a run that would mix up patients or write into a patient's folder.
 
     Raises:
@@ -101,7 +59,7 @@ def check_places(patients: Sequence[str | Path], place: ResultPlace | None) -> N
 
 def display_name(patient: str | Path) -> str:
     """Return a patient's name for people: that of the folder, printable."""
-    return printable(_name_of(_absolute(patient)))
+    return printable(name_of(_absolute(patient)))
 
 
 def run_patient(
@@ -109,7 +67,7 @@ def run_patient(
     patient: str | Path,
     *,
     budget: Budget,
-    place: ResultPlace | None = None,
+    place: "ResultPlace | None" = None,
     on_progress: OnProgress | None = None,
 ) -> PatientOutcome:
     """Run one patient of several; an error becomes its outcome and stops none of the others.
@@ -128,26 +86,44 @@ def run_patient(
     """
     folder = _absolute(patient)
     try:
-        result = _run_one(session, folder, budget=budget, place=place, on_progress=on_progress)
+        if place is None:
+            with _limited(folder, budget):
+                result = session.run(folder, budget=budget, on_progress=on_progress)
+        else:
+            result = _run_and_write(session, folder, place, budget, on_progress)
     except AminetError as error:
         return PatientOutcome(display_name(folder), error)
     return PatientOutcome(result.patient, result)
 
 
-def _run_one(
+def _run_and_write(
     session: Session,
     folder: Path,
-    *,
+    place: "ResultPlace",
     budget: Budget,
-    place: ResultPlace | None,
     on_progress: OnProgress | None,
 ) -> PatientResult:
-    with watchdog(budget.deadline()):
-        if place is not None:
-            place.require_free(folder)
-        try:
+    """Run a patient, and write its result and its report, or a report that says why not."""
+    place.require_free(folder)
+    keeper = place.keeper(session.bundle.metadata)
+    try:
+        with _limited(folder, budget):
             patient = PatientFolder.open(folder)
-            result = session.run(patient, budget=budget, on_progress=on_progress)
+            result = session.run(patient, budget=budget, on_progress=on_progress, observer=keeper)
+            exhibits = place.exhibits(keeper, result, patient)
+    except AminetError as error:
+        place.write_refusal(folder, error)
+        raise
+    place.write(folder, result, exhibits)
+    return result
+
+
+@contextmanager
+def _limited(folder: Path, budget: Budget) -> Iterator[None]:
+    """Interrupt what hangs, and translate what Python says when memory is out."""
+    with watchdog(budget.deadline()):
+        try:
+            yield
         except MemoryError as cause:
             raise BudgetExceeded(
                 "the machine has run out of memory",
@@ -155,9 +131,6 @@ def _run_one(
                 path=folder,
                 hint="close other programs, or give the container more memory",
             ) from cause
-    if place is not None:
-        place.write(folder, result)
-    return result
 
 
 def _absolute(patient: str | Path) -> Path:
@@ -165,7 +138,8 @@ def _absolute(patient: str | Path) -> Path:
     return Path(os.path.abspath(patient))  # noqa: PTH100 - resolves `..`, keeps a link's name
 
 
-def _name_of(patient: Path) -> str:
+def name_of(patient: Path) -> str:
+    """Return the name of the folder that a patient's results are written to."""
     return patient.name or "unnamed"
 
 
@@ -173,7 +147,7 @@ def _require_different_names(folders: Sequence[Path]) -> None:
     """Compare as Windows and macOS do, which do not tell cases apart."""
     seen: dict[str, Path] = {}
     for folder in folders:
-        other = seen.setdefault(_name_of(folder).casefold(), folder)
+        other = seen.setdefault(name_of(folder).casefold(), folder)
         if other is not folder:
             raise UsageError(
                 f"{other} and {folder} would write their results to the same place",
@@ -182,7 +156,7 @@ def _require_different_names(folders: Sequence[Path]) -> None:
             )
 
 
-def _require_apart(folders: Sequence[Path], place: ResultPlace) -> None:
+def _require_apart(folders: Sequence[Path], place: "ResultPlace") -> None:
     """Compare with links followed, since what counts is where a file would land."""
     inputs = [folder.resolve() for folder in folders]
     for folder in folders:

@@ -24,7 +24,8 @@ from aminet_runtime.errors import AminetError, OutputNotWritable
 from aminet_runtime.process import started_at
 
 if TYPE_CHECKING:
-    from aminet_runtime.batch import PatientOutcome, ResultPlace
+    from aminet_runtime.batch import PatientOutcome
+    from aminet_runtime.result_place import ResultPlace
     from aminet_runtime.session import Session
 
 EXIT_BUG = 1
@@ -158,11 +159,11 @@ def _run_patients(options: Options, started: float) -> int:
 
 
 def _result_place(options: Options) -> "ResultPlace | None":
-    from aminet_runtime.batch import ResultPlace
-    from aminet_runtime.result import PatientResult
-
     if options.output is None:
         return None
+    from aminet_runtime.result import PatientResult
+    from aminet_runtime.result_place import ResultPlace
+
     to_json = PatientResult.to_json_with_slices if options.slices else PatientResult.to_json
     return ResultPlace(options.output, to_json=to_json, keeps_existing=options.no_clobber)
 

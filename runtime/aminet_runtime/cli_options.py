@@ -21,7 +21,7 @@ CASE_DOCTOR = 2
 EPILOG = """\
 examples:
   aminet-run scans/379                        the findings of one patient as a table
-  aminet-run scans/* --output results         and results/<patient>/result.json for each
+  aminet-run scans/* --output results         and results/<patient>/report.html for each
   aminet-run scans/379 --json --slices        for machines, with the probabilities of all slices
   aminet-run --doctor                         is this machine fit?
 
@@ -83,7 +83,13 @@ def _parser() -> argparse.ArgumentParser:
     add("patients", nargs="*", metavar="patient_dir", help="folder with CTA2regA.nii.gz and so on")
     add("--bundle", type=Path, metavar="DIR", help="network to run (default: the one shipped)")
     add("--json", action="store_true", help="print one line of JSON for each patient")
-    add("-o", "--output", type=Path, metavar="DIR", help="write DIR/<patient>/result.json")
+    add(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="write DIR/<patient>/result.json and report.html",
+    )
     add("--slices", action="store_true", help="JSON has the probabilities of each slice, too")
     add("--no-clobber", action="store_true", help="keep results that are there already")
     add("--strict", action="store_true", help="exit with 3 if there are warnings")

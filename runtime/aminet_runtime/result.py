@@ -8,6 +8,7 @@ JSON, too. Two runs of the same scan differ in `created`, `timings_ms` and `peak
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 
 import numpy as np
@@ -130,6 +131,11 @@ class PatientResult:
         probabilities = self.scores.astype(np.float64).tolist()
         slices = {"count": len(self.scores), "probabilities": probabilities}
         return {**self.to_json(), "slices": slices}
+
+
+def utc_now() -> str:
+    """Return the time as results write it."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def error_to_json(error: AminetError, *, patient: str | None) -> dict[str, object]:

@@ -10,12 +10,11 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +29,7 @@ from aminet_runtime.memory_estimate import needed_bytes
 from aminet_runtime.patient import PatientFolder
 from aminet_runtime.process import peak_rss_bytes
 from aminet_runtime.remarks import remarks_on
-from aminet_runtime.result import InputSummary, ModelReference, PatientResult
+from aminet_runtime.result import InputSummary, ModelReference, PatientResult, utc_now
 from aminet_runtime.scan import Scan
 from aminet_runtime.slice_window import SliceSource, fill_planes, window_step
 from aminet_runtime.stopwatch import Stopwatch
@@ -56,6 +55,18 @@ class SliceScore:
     index: int
     probabilities: NDArray[np.float32]
     evidence: NDArray[np.float32]
+
+
+class SliceObserver(Protocol):
+    """Wants to see each slice of a patient beside its score, such as for pictures."""
+
+    def see(self, scored: SliceScore, planes: NDArray[np.float32]) -> None:
+        """Look at one slice, in stored order.
+
+        Args:
+            scored: What the network said about it.
+            planes: float32 [C x window, H, W], what it was shown; overwritten afterwards.
+        """
 
 
 class Session:
@@ -134,6 +145,7 @@ class Session:
         *,
         budget: Budget | None = None,
         on_progress: OnProgress | None = None,
+        observer: SliceObserver | None = None,
     ) -> PatientResult:
         """Find the affected regions of one patient.
 
@@ -141,6 +153,7 @@ class Session:
             patient: The patient's folder; it is only read.
             budget: Limits of time and memory; the client's (`Budget()`) if None.
             on_progress: Called after each slice with how many are done and how many there are.
+            observer: Sees each slice beside its score; what it saw counts only once this returns.
 
         Raises:
             InputError: A file is missing, damaged, not supported, or shows no head.
@@ -152,7 +165,7 @@ class Session:
         folder = patient if isinstance(patient, PatientFolder) else PatientFolder.open(patient)
         supervisor = Supervisor(budget or Budget(), started=clock.started, on_progress=on_progress)
         with Scan.open(folder, self.bundle.metadata.input.channels) as scan:
-            scores = self._score_scan(scan, supervisor, clock)
+            scores = self._score_scan(scan, supervisor, clock, observer)
             scan.verify()
         return self._result(folder, scan, scores, clock)
 
@@ -202,7 +215,11 @@ class Session:
         return Stopwatch(start_ms=start_ms)
 
     def _score_scan(
-        self, scan: Scan, supervisor: Supervisor, clock: Stopwatch
+        self,
+        scan: Scan,
+        supervisor: Supervisor,
+        clock: Stopwatch,
+        observer: SliceObserver | None,
     ) -> NDArray[np.float32]:
         """Score all slices of a scan: float32 [Z, 15], lowest slice first."""
         depth, height, width = scan.shape
@@ -219,6 +236,8 @@ class Session:
         scores = np.zeros((depth, regions), np.float32)
         for score in supervisor.watch(self._score(scan.slices(), network, step=step), depth):
             scores[score.index] = score.probabilities
+            if observer is not None:
+                observer.see(score, network.input_hu)
         clock.lap("stream")
         return scores
 
@@ -255,7 +274,7 @@ class Session:
         _LOGGER.info("%d slices in %.0f ms", len(scores), timings.stream)
         return PatientResult(
             patient=printable(folder.patient_id) or "unnamed",
-            created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            created=utc_now(),
             model=self._model_reference(),
             regions=find_regions(scores, metadata.decision, names=metadata.regions.names),
             scores=scores,

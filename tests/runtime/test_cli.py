@@ -115,7 +115,7 @@ def test_writes_the_result_as_a_file(run_bundle, write_patient, tmp_path):
     path = tmp_path / "results" / "379" / "result.json"
     schema("result-1").validate(json.loads(path.read_bytes()))
     assert "Patient 379" in answer.out
-    assert sorted(p.name for p in path.parent.iterdir()) == ["result.json"]
+    assert sorted(p.name for p in path.parent.iterdir()) == ["report.html", "result.json"]
 
 
 def test_result_files_of_two_runs_differ_in_times_and_memory_only(

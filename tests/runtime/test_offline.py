@@ -138,7 +138,7 @@ def test_import_of_openvino_in_a_host_starts_no_process():
     assert answer.returncode == 0, answer.stderr
 
 
-def test_run_writes_nothing_but_its_result(bundle_path, write_patient, tmp_path):
+def test_run_writes_nothing_but_result_and_report(bundle_path, write_patient, tmp_path):
     home, work, temporary = (tmp_path / name for name in ("home", "work", "temporary"))
     for folder in (home, work, temporary):
         folder.mkdir()
@@ -154,8 +154,9 @@ def test_run_writes_nothing_but_its_result(bundle_path, write_patient, tmp_path)
     assert answer.returncode == 0, answer.stderr
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
     outside = [path for path in written if not path.is_relative_to(tmp_path / "cohort")]
-    assert [path.relative_to(tmp_path).as_posix() for path in outside] == [
-        "work/results/379/result.json"
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in outside) == [
+        "work/results/379/report.html",
+        "work/results/379/result.json",
     ]
 
 

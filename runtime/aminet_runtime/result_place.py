@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where results and reports are written; imported only where something is."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from aminet_runtime.batch import display_name, name_of
+from aminet_runtime.errors import AminetError
+from aminet_runtime.metadata import Metadata
+from aminet_runtime.patient import PatientFolder
+from aminet_runtime.publish import refuse_existing, write_new, write_whole
+from aminet_runtime.report.exhibits import Exhibits, collect
+from aminet_runtime.report.key_slices import KeySliceKeeper
+from aminet_runtime.report.page import refusal_page, result_page
+from aminet_runtime.result import PatientResult, to_json_file, utc_now
+
+RESULT_FILE = "result.json"
+REPORT_FILE = "report.html"
+
+ToJson = Callable[[PatientResult], dict[str, object]]
+
+
+@dataclass(frozen=True, slots=True)
+class ResultPlace:
+    """Where results are written.
+
+    Attributes:
+        folder: Gets a folder for each patient, with `result.json` and `report.html` in it.
+        to_json: Makes the content of the file.
+        keeps_existing: Refuse a patient whose result is there already, instead of replacing it.
+    """
+
+    folder: Path
+    to_json: ToJson
+    keeps_existing: bool = False
+
+    def path_for(self, patient: Path) -> Path:
+        """Return the file for the result of a patient folder."""
+        return self.folder / name_of(patient) / RESULT_FILE
+
+    def require_free(self, patient: Path) -> None:
+        """Refuse, before the work, a result that must not be replaced.
+
+        Raises:
+            OutputExists: It is there, and is to be kept.
+        """
+        if self.keeps_existing:
+            refuse_existing(self.path_for(patient))
+
+    def keeper(self, metadata: Metadata) -> KeySliceKeeper:
+        """Return what must see a patient's slices for the report."""
+        return KeySliceKeeper(metadata)
+
+    def exhibits(
+        self, keeper: KeySliceKeeper, result: PatientResult, patient: PatientFolder
+    ) -> Exhibits:
+        """Choose what the report shows; reads the patient's atlas."""
+        return collect(keeper, result.regions, patient)
+
+    def write(self, patient: Path, result: PatientResult, exhibits: Exhibits) -> None:
+        """Write report and result of a patient, each whole or not at all, the result last.
+
+        Raises:
+            OutputExists: The result is there, and is to be kept.
+            OutputNotWritable: One cannot be written.
+        """
+        self.require_free(patient)
+        target = self.path_for(patient)
+        write_whole(target.with_name(REPORT_FILE), result_page(result, exhibits))
+        write = write_new if self.keeps_existing else write_whole
+        write(target, to_json_file(self.to_json(result)))
+
+    def write_refusal(self, patient: Path, error: AminetError) -> None:
+        """Write a report that says why there is no result; a result that is there is kept.
+
+        Raises:
+            OutputNotWritable: It cannot be written.
+        """
+        target = self.path_for(patient)
+        if self.keeps_existing and os.path.lexists(target):
+            return  # its report is to be kept, too
+        page = refusal_page(display_name(patient), error, created=utc_now())
+        write_whole(target.with_name(REPORT_FILE), page)
