@@ -19,7 +19,8 @@ The rooms, along the way of the data:
 - `decision`, `remarks`, `result`, `stopwatch`: scores to a result
 - `finding_text`, `result_table`, `text_table`, `report`: a result for people
 - `publish`: files that are whole or absent
-- `cli`, `cli_options`, `batch`, `result_place`, `console`: the command `aminet-run`
+- `cli`, `cli_options`, `console`, `signals`: the command `aminet-run`
+- `batch`, `jobs`, `result_place`, `earlier`: several patients, and where their results go
 - `doctor`, `diagnosis`: whether a machine is fit for it
 - `process`, `threads`, `cgroup`, `cpu`, `windows`: what this machine and this process have
 - `errors`, `strict_json`, `version`: shared by all

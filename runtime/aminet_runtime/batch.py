@@ -17,6 +17,7 @@ from aminet_runtime.session import Session
 from aminet_runtime.supervisor import OnProgress
 
 if TYPE_CHECKING:
+    from aminet_runtime.earlier import EarlierResult
     from aminet_runtime.result_place import ResultPlace
 
 CASE_NO_PATIENT = 10
@@ -31,11 +32,11 @@ class PatientOutcome:
 
     Attributes:
         patient: The patient's name, printable.
-        ending: The result, or the error that took its place.
+        ending: The result, that of an earlier run, or the error that took its place.
     """
 
     patient: str
-    ending: PatientResult | AminetError
+    ending: "PatientResult | EarlierResult | AminetError"
 
 
 def check_places(patients: Sequence[str | Path], place: "ResultPlace | None") -> None:
@@ -85,15 +86,16 @@ def run_patient(
         The result, which is written by then, or the error.
     """
     folder = _absolute(patient)
+    ending: PatientResult | EarlierResult | AminetError
     try:
         if place is None:
             with _limited(folder, budget):
-                result = session.run(folder, budget=budget, on_progress=on_progress)
+                ending = session.run(folder, budget=budget, on_progress=on_progress)
         else:
-            result = _run_and_write(session, folder, place, budget, on_progress)
+            ending = _run_and_write(session, folder, place, budget, on_progress)
     except AminetError as error:
-        return PatientOutcome(display_name(folder), error)
-    return PatientOutcome(result.patient, result)
+        ending = error
+    return PatientOutcome(display_name(folder), ending)
 
 
 def _run_and_write(
@@ -102,8 +104,12 @@ def _run_and_write(
     place: "ResultPlace",
     budget: Budget,
     on_progress: OnProgress | None,
-) -> PatientResult:
+) -> "PatientResult | EarlierResult":
     """Run a patient, and write its result and its report, or a report that says why not."""
+    with _limited(folder, budget):
+        earlier = place.earlier(folder, session)
+    if earlier is not None:
+        return earlier
     place.require_free(folder)
     keeper = place.keeper(session.bundle.metadata)
     try:

@@ -77,6 +77,23 @@ def open_source(path: Path) -> ByteSource:
         raise
 
 
+def hash_regular_file(path: Path) -> str:
+    """Return the sha256 (hex) of a file's bytes as they lie on the disk.
+
+    Raises:
+        InputMissing: There is no regular file at the path that may be read.
+        InputDamaged: The disk reports an error.
+    """
+    file = _HashedFile(path)
+    try:
+        chunk = memoryview(bytearray(CHUNK_BYTES))
+        while file.read_into(chunk):
+            pass
+        return file.sha256
+    finally:
+        file.close()
+
+
 class _HashedFile:
     """A regular file, read forward; each byte that is read enters the hash."""
 

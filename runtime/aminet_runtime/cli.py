@@ -6,15 +6,12 @@ What is slow to import is imported once the arguments are known to be good.
 
 import gc
 import os
-import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from aminet_runtime.budget import watchdog
@@ -22,6 +19,7 @@ from aminet_runtime.cli_options import PROG, Options, parse
 from aminet_runtime.console import error_line, progress_bar, run_command
 from aminet_runtime.errors import AminetError, OutputNotWritable
 from aminet_runtime.process import started_at
+from aminet_runtime.signals import terminating_cleanly
 
 if TYPE_CHECKING:
     from aminet_runtime.batch import PatientOutcome
@@ -30,7 +28,6 @@ if TYPE_CHECKING:
 
 EXIT_BUG = 1
 EXIT_WARNINGS = 3
-EXIT_TERMINATED = 143
 
 OBJECTS_BETWEEN_COLLECTIONS = 100_000
 """Imports make many objects and no garbage: collecting less often starts 10 ms sooner."""
@@ -80,7 +77,7 @@ def _leave(code: int) -> int:
 def _main(words: Sequence[str], *, started: float) -> int:
     debug = "--debug" in words
     try:
-        with _terminating_cleanly():
+        with terminating_cleanly():
             return run_command(PROG, partial(_run, words, started), debug=debug)
     except Exception as error:
         if debug:
@@ -88,23 +85,6 @@ def _main(words: Sequence[str], *, started: float) -> int:
         kind = type(error).__name__
         print(f"{PROG}: bug[{kind}]: {error}; run with --debug and report it", file=sys.stderr)
         return EXIT_BUG
-
-
-@contextmanager
-def _terminating_cleanly() -> Iterator[None]:
-    """Let SIGTERM unwind the stack, so that no half-written file stays."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may handle signals
-        return
-
-    def leave(_signal: int, _frame: FrameType | None) -> None:
-        raise SystemExit(EXIT_TERMINATED)
-
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _run(words: Sequence[str], started: float) -> int:
@@ -137,25 +117,52 @@ def _examine(options: Options) -> int:
 
 
 def _run_patients(options: Options, started: float) -> int:
-    """Run one patient after the other and return the highest exit code."""
-    from aminet_runtime.batch import check_places, display_name, run_patient
+    """Run all patients, print how each ended, and return the highest exit code."""
+    from aminet_runtime.batch import check_places
     from aminet_runtime.result_table import format_overview, overview_row
 
     place = _result_place(options)
     check_places(options.patients, place)
+    run = _run_in_turns if options.jobs == 1 else _run_at_once
     code, rows = 0, []
-    with _open_session(options, started) as session:
-        for patient in options.patients:
-            with progress_bar(display_name(patient), quiet=options.quiet) as on_progress:
-                outcome = run_patient(
-                    session, patient, budget=options.budget, place=place, on_progress=on_progress
-                )
+    with closing(run(options, place, started)) as outcomes:
+        for outcome in outcomes:
             _report(outcome, options)
             code = max(code, _exit_code(outcome, options))
             rows.append(overview_row(outcome))
     if len(rows) > 1 and not options.json:
         _print(format_overview(rows))
     return code
+
+
+def _run_in_turns(
+    options: Options, place: "ResultPlace | None", started: float
+) -> "Generator[PatientOutcome, None, None]":
+    """Run one patient after the other in this process."""
+    from aminet_runtime.batch import display_name, run_patient
+
+    with _open_session(options, started) as session:
+        for patient in options.patients:
+            with progress_bar(display_name(patient), quiet=options.quiet) as on_progress:
+                outcome = run_patient(
+                    session, patient, budget=options.budget, place=place, on_progress=on_progress
+                )
+            yield outcome
+
+
+def _run_at_once(
+    options: Options, place: "ResultPlace | None", _started: float
+) -> "Generator[PatientOutcome, None, None]":
+    """Run several patients at a time in processes of their own."""
+    from aminet_runtime.jobs import Plan, run_patients, threads_for_each
+
+    threads = threads_for_each(options.jobs, options.threads)
+    plan = Plan(options.bundle, threads=threads, budget=options.budget, place=place)
+    outcomes = run_patients(options.patients, plan, jobs=options.jobs)
+    with progress_bar("patients", quiet=options.quiet) as on_progress:
+        for done, outcome in enumerate(outcomes, start=1):
+            yield outcome
+            on_progress(done, len(options.patients))
 
 
 def _result_place(options: Options) -> "ResultPlace | None":
@@ -165,7 +172,12 @@ def _result_place(options: Options) -> "ResultPlace | None":
     from aminet_runtime.result_place import ResultPlace
 
     to_json = PatientResult.to_json_with_slices if options.slices else PatientResult.to_json
-    return ResultPlace(options.output, to_json=to_json, keeps_existing=options.no_clobber)
+    return ResultPlace(
+        options.output,
+        to_json=to_json,
+        keeps_existing=options.no_clobber,
+        skips_done=options.skip_done,
+    )
 
 
 def _open_session(options: Options, started: float) -> "Session":
@@ -177,17 +189,19 @@ def _open_session(options: Options, started: float) -> "Session":
 
 def _report(outcome: "PatientOutcome", options: Options) -> None:
     """Print how one patient ended: results on stdout, errors on stderr."""
-    from aminet_runtime.result import to_json_line
+    from aminet_runtime.result import PatientResult, to_json_line
     from aminet_runtime.result_table import format_result
 
-    if isinstance(outcome.ending, AminetError):
-        _print_error(outcome.patient, outcome.ending, options)
+    ending = outcome.ending
+    if isinstance(ending, AminetError):
+        _print_error(outcome.patient, ending, options)
+    elif not isinstance(ending, PatientResult):
+        _print(to_json_line(ending.values) if options.json else f"{outcome.patient}: done before")
     elif options.json:
-        result = outcome.ending
-        values = result.to_json_with_slices() if options.slices else result.to_json()
+        values = ending.to_json_with_slices() if options.slices else ending.to_json()
         _print(to_json_line(values))
     else:
-        _print(format_result(outcome.ending))
+        _print(format_result(ending))
 
 
 def _print_error(patient: str, error: AminetError, options: Options) -> None:
@@ -212,7 +226,7 @@ def _print_error_as_json(error: AminetError, *, patient: str | None) -> None:
 def _exit_code(outcome: "PatientOutcome", options: Options) -> int:
     if isinstance(outcome.ending, AminetError):
         return outcome.ending.exit_code
-    return EXIT_WARNINGS if options.strict and outcome.ending.warnings else 0
+    return EXIT_WARNINGS if options.strict and outcome.ending.warning_count else 0
 
 
 def _print(text: str) -> None:

@@ -17,11 +17,13 @@ SIZE_UNITS = {"MIB": 2**20, "GIB": 2**30, "MB": 10**6, "GB": 10**9}
 
 CASE_ARGUMENT = 1
 CASE_DOCTOR = 2
+CASE_SKIP_DONE = 4
 
 EPILOG = """\
 examples:
   aminet-run scans/379                        the findings of one patient as a table
   aminet-run scans/* --output results         and results/<patient>/report.html for each
+  aminet-run scans/* -o results --jobs 4 --skip-done     a cohort; goes on where it stopped
   aminet-run scans/379 --json --slices        for machines, with the probabilities of all slices
   aminet-run --doctor                         is this machine fit?
 
@@ -54,6 +56,8 @@ class Options:
     json: bool
     slices: bool
     no_clobber: bool
+    skip_done: bool
+    jobs: int
     strict: bool
     doctor: bool
     quiet: bool
@@ -71,6 +75,10 @@ def parse(words: Sequence[str]) -> Options:
     values = vars(_parser().parse_args(words))
     if values["doctor"] and values["patients"]:
         raise UsageError("--doctor takes no patients", case=CASE_DOCTOR, hint="leave one out")
+    if values["skip_done"] and values["output"] is None:
+        raise UsageError(
+            "--skip-done looks for results in --output", case=CASE_SKIP_DONE, hint="name it"
+        )
     budget = Budget(values.pop("time_limit"), values.pop("memory_limit"))
     return Options(patients=tuple(values.pop("patients")), budget=budget, **values)
 
@@ -92,8 +100,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--slices", action="store_true", help="JSON has the probabilities of each slice, too")
     add("--no-clobber", action="store_true", help="keep results that are there already")
+    add("--skip-done", action="store_true", help="take results that another run would repeat")
     add("--strict", action="store_true", help="exit with 3 if there are warnings")
     add("--threads", type=_count, metavar="N", help="threads (default: as many as may be used)")
+    add("--jobs", type=_count, default=1, metavar="N", help="patients at once, sharing the threads")
     add(
         "--time-limit",
         type=_seconds,
@@ -106,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_size,
         default=limits.memory_limit_bytes,
         metavar="SIZE",
-        help="for the process, such as 500MiB or 2GiB (default: 8GiB)",
+        help="for each process, such as 500MiB or 2GiB (default: 8GiB)",
     )
     add("--doctor", action="store_true", help="check this machine and the bundle, and exit")
     return parser

@@ -83,6 +83,7 @@ class PatientResult:
         created: UTC time, ISO 8601 with Z.
         model: Which bundle answered.
         regions: One finding for each of the 15 regions, by index.
+        min_consecutive_slices: Slices in a row that the decision asks for.
         scores: float32 [Z, 15], the probability of each slice and region, lowest slice first.
         input: What was read.
         timings_ms: Wall time by phase.
@@ -96,6 +97,7 @@ class PatientResult:
     created: str
     model: ModelReference
     regions: tuple[RegionFinding, ...]
+    min_consecutive_slices: int
     scores: NDArray[np.float32]
     input: InputSummary
     timings_ms: Timings
@@ -109,6 +111,11 @@ class PatientResult:
         """The regions that are flagged."""
         return tuple(finding for finding in self.regions if finding.affected)
 
+    @property
+    def warning_count(self) -> int:
+        """How many remarks there are."""
+        return len(self.warnings)
+
     def to_json(self) -> dict[str, object]:
         """Return plain JSON values, without the probabilities of single slices."""
         return {
@@ -118,6 +125,7 @@ class PatientResult:
             "created": self.created,
             "model": asdict(self.model),
             "regions": [_finding_to_json(finding) for finding in self.regions],
+            "min_consecutive_slices": self.min_consecutive_slices,
             "input": _input_to_json(self.input),
             "timings_ms": {key: round(ms, 1) for key, ms in asdict(self.timings_ms).items()},
             "peak_rss_mib": self.peak_rss_mib,

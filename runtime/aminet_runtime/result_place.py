@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aminet_runtime.batch import display_name, name_of
+from aminet_runtime.earlier import EarlierResult, find_earlier
 from aminet_runtime.errors import AminetError
 from aminet_runtime.metadata import Metadata
 from aminet_runtime.patient import PatientFolder
@@ -15,6 +16,7 @@ from aminet_runtime.report.exhibits import Exhibits, collect
 from aminet_runtime.report.key_slices import KeySliceKeeper
 from aminet_runtime.report.page import refusal_page, result_page
 from aminet_runtime.result import PatientResult, to_json_file, utc_now
+from aminet_runtime.session import Session
 
 RESULT_FILE = "result.json"
 REPORT_FILE = "report.html"
@@ -30,15 +32,24 @@ class ResultPlace:
         folder: Gets a folder for each patient, with `result.json` and `report.html` in it.
         to_json: Makes the content of the file.
         keeps_existing: Refuse a patient whose result is there already, instead of replacing it.
+        skips_done: Take the result that is there if another run would say the same.
     """
 
     folder: Path
     to_json: ToJson
     keeps_existing: bool = False
+    skips_done: bool = False
 
     def path_for(self, patient: Path) -> Path:
         """Return the file for the result of a patient folder."""
         return self.folder / name_of(patient) / RESULT_FILE
+
+    def earlier(self, patient: Path, session: Session) -> EarlierResult | None:
+        """Return the result that is there, if it is to be taken and another run would say so."""
+        if not self.skips_done:
+            return None
+        with_slices = self.to_json is PatientResult.to_json_with_slices
+        return find_earlier(self.path_for(patient), patient, session, with_slices=with_slices)
 
     def require_free(self, patient: Path) -> None:
         """Refuse, before the work, a result that must not be replaced.

@@ -7,6 +7,7 @@ the terminal, so the text is the same everywhere.
 
 import textwrap
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from aminet_runtime.batch import PatientOutcome
 from aminet_runtime.decision import RegionFinding
@@ -43,23 +44,61 @@ def format_result(result: PatientResult) -> str:
     )
 
 
-def format_overview(rows: Sequence[tuple[str, str]]) -> str:
-    """Return the table that closes a run of several patients, ending in a line break.
+@dataclass(frozen=True, slots=True)
+class OverviewRow:
+    """What is kept of a patient for the table that closes a run: little, however long the run.
 
-    Args:
-        rows: What `overview_row` returned for each.
+    Attributes:
+        patient: The patient's name.
+        outcome: How it ended, on one line.
+        is_error: There is no result.
+        is_flagged: Regions are flagged.
+        is_earlier: The result is that of an earlier run.
     """
-    return "\n".join((*align([("patient", "outcome"), *rows]), ""))
+
+    patient: str
+    outcome: str
+    is_error: bool = False
+    is_flagged: bool = False
+    is_earlier: bool = False
 
 
-def overview_row(outcome: PatientOutcome) -> tuple[str, str]:
-    """Return patient and outcome, each on one line."""
-    if isinstance(outcome.ending, AminetError):
-        return outcome.patient, f"error[{outcome.ending.code}]: {outcome.ending}"
-    flagged = ", ".join(printable(finding.name) for finding in outcome.ending.affected)
-    warnings = outcome.ending.warnings
-    remark = f"; {counted(len(warnings), 'warning')}" if warnings else ""
-    return outcome.patient, f"flagged: {flagged or 'none'}{remark}"
+def overview_row(outcome: PatientOutcome) -> OverviewRow:
+    """Put the ending of a patient on one line."""
+    ending = outcome.ending
+    if isinstance(ending, AminetError):
+        return OverviewRow(outcome.patient, f"error[{ending.code}]: {ending}", is_error=True)
+    if isinstance(ending, PatientResult):
+        flagged = [finding.name for finding in ending.affected]
+        warnings, remarks = len(ending.warnings), []
+    else:
+        flagged = list(ending.flagged)
+        warnings, remarks = ending.warning_count, ["done before"]
+    if warnings:
+        remarks.insert(0, counted(warnings, "warning"))
+    names = ", ".join(map(printable, flagged)) or "none"
+    return OverviewRow(
+        outcome.patient,
+        "; ".join((f"flagged: {names}", *remarks)),
+        is_flagged=bool(flagged),
+        is_earlier=not isinstance(ending, PatientResult),
+    )
+
+
+def format_overview(rows: Sequence[OverviewRow]) -> str:
+    """Return the table that closes a run of several patients, ending in a line break."""
+    lines = [("patient", "outcome"), *((row.patient, row.outcome) for row in rows)]
+    return "\n".join((*align(lines), _tally(rows), ""))
+
+
+def _tally(rows: Sequence[OverviewRow]) -> str:
+    errors = sum(row.is_error for row in rows)
+    flagged = sum(row.is_flagged for row in rows)
+    earlier = sum(row.is_earlier for row in rows)
+    parts = [f"{flagged} with flagged regions", f"{len(rows) - errors - flagged} without"]
+    parts += [counted(errors, "error")] if errors else []
+    parts += [f"{earlier} done before"] if earlier else []
+    return f"{counted(len(rows), 'patient')}: {', '.join(parts)}."
 
 
 def _headline(result: PatientResult) -> Iterator[str]:

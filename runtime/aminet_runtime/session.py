@@ -139,6 +139,17 @@ class Session:
         """The engine's settings as it reports them; empty before the first slice."""
         return {} if self._network is None else self._network.settings
 
+    def model_reference(self) -> ModelReference:
+        """Return what results say about the model that answered."""
+        metadata = self.bundle.metadata
+        return ModelReference(
+            id=metadata.model_id,
+            approach=metadata.approach.value,
+            precision=metadata.precision.value,
+            bundle=metadata.name,
+            engine=self.engine_version,
+        )
+
     def run(
         self,
         patient: str | Path | PatientFolder,
@@ -275,8 +286,9 @@ class Session:
         return PatientResult(
             patient=printable(folder.patient_id) or "unnamed",
             created=utc_now(),
-            model=self._model_reference(),
+            model=self.model_reference(),
             regions=find_regions(scores, metadata.decision, names=metadata.regions.names),
+            min_consecutive_slices=metadata.decision.min_consecutive_slices,
             scores=scores,
             input=_summarise(scan),
             warnings=remarks_on(scan, metadata, self._opened_engine(), patient=folder.path),
@@ -284,16 +296,6 @@ class Session:
             timings_ms=timings,
             peak_rss_mib=_peak_rss_mib(),
             disclaimer=metadata.disclaimer,
-        )
-
-    def _model_reference(self) -> ModelReference:
-        metadata = self.bundle.metadata
-        return ModelReference(
-            id=metadata.model_id,
-            approach=metadata.approach.value,
-            precision=metadata.precision.value,
-            bundle=metadata.name,
-            engine=self.engine_version,
         )
 
 

@@ -114,6 +114,29 @@ class JsonObject:
         """Read an object or null."""
         return None if self._get(key) is None else self.inner(key)
 
+    def objects(self, key: str) -> "list[JsonObject]":
+        """Read a list of objects."""
+        name = self._name(key)
+        return [
+            JsonObject(item, refuse=self._refuse, place=f"{name}[{position}]")
+            for position, item in enumerate(self._list(key))
+        ]
+
+    def boolean_or_none(self, key: str) -> bool | None:
+        """Read a boolean or null."""
+        value = self._get(key)
+        if value is not None and not isinstance(value, bool):
+            raise self.error(key, f"is {_kind(value)}, a boolean is needed")
+        return value
+
+    def plain(self) -> dict[str, object]:
+        """Return the object as the parser made it."""
+        return dict(self._values)
+
+    def has(self, key: str) -> bool:
+        """Whether the key is there."""
+        return key in self._values
+
     def is_null(self, key: str) -> bool:
         """Whether the key is there and null."""
         return self._get(key) is None

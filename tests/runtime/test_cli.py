@@ -157,8 +157,10 @@ def test_each_patient_has_its_own_ending_and_a_table_closes(run_bundle, write_pa
     assert answer.err.startswith("aminet-run: error[E11")
     assert "]: bad: CTA2regA.nii.gz: " in answer.err
     assert len(answer.err.splitlines()) == 1
-    closing = answer.out.splitlines()[-5:]
-    assert [line.split()[0] for line in closing if line] == ["patient", "bad", "good", "last"]
+    *_, header, bad_row, good_row, last_row, tally, _ = answer.out.splitlines()
+    rows = [header, bad_row, good_row, last_row]
+    assert [row.split()[0] for row in rows] == ["patient", "bad", "good", "last"]
+    assert tally == "3 patients: 1 with flagged regions, 1 without, 1 error."
     written = sorted(path.parent.name for path in tmp_path.glob("results/*/result.json"))
     assert written == ["good", "last"]
 

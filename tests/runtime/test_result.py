@@ -52,6 +52,7 @@ def result() -> PatientResult:
         created="2026-05-04T10:11:12Z",
         model=ModelReference("c" * 64, "mobilenetv2", "int8", "mobilenetv2-int8", "OpenVINO 1"),
         regions=find_regions(scores, DecisionRule(thresholds, 1), names=NAMES),
+        min_consecutive_slices=1,
         scores=scores,
         input=InputSummary({"CTA2regA.nii.gz": "7" * 64}, (512, 512, 12), (0.45, 0.45, 0.625)),
         timings_ms=Timings(190.04, 150.0, 700.0, 1050.0),

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several patients at once: processes that each open one session and take patient after patient.
+
+A worker is started afresh (`spawn`), since OpenVINO does not survive a fork. It ends when its pipe
+closes, so none outlives the command, however that ends. A worker that dies costs its own patient
+only; another one takes its place.
+"""
+
+import multiprocessing
+import signal
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from aminet_runtime.batch import PatientOutcome, display_name, run_patient
+from aminet_runtime.budget import Budget, watchdog
+from aminet_runtime.engines.openvino_import import skip_model_converter
+from aminet_runtime.errors import AminetError, BudgetExceeded, InternalError
+from aminet_runtime.result_place import ResultPlace
+from aminet_runtime.session import Session
+from aminet_runtime.signals import terminating_cleanly
+from aminet_runtime.threads import available_threads
+
+CASE_WORKER_KILLED = 6
+CASE_WORKER_DIED = 1
+SECONDS_TO_END = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What each worker needs to know.
+
+    Attributes:
+        bundle: The bundle's folder; the one that comes with the package if None.
+        threads: Threads of one inference.
+        budget: Limits of each patient and each process.
+        place: Where results are written, if anywhere.
+    """
+
+    bundle: Path | None
+    threads: int
+    budget: Budget
+    place: ResultPlace | None
+
+
+def threads_for_each(jobs: int, threads: int | None) -> int:
+    """Split threads evenly: as many for each job as for any other, at least one.
+
+    Args:
+        jobs: Processes.
+        threads: For all together; what this process may use if None.
+    """
+    return max(1, (threads or available_threads()) // jobs)
+
+
+def run_patients(patients: Sequence[str], plan: Plan, *, jobs: int) -> Iterator[PatientOutcome]:
+    """Run patients in several processes.
+
+    Yields:
+        The outcome of each patient, in the order of the patients.
+
+    Raises:
+        AminetError: The bundle cannot be opened.
+    """
+    outcomes: dict[int, PatientOutcome] = {}
+    upcoming = 0
+    with _Crew(patients, plan, size=min(jobs, len(patients))) as crew:
+        for number, outcome in crew.outcomes():
+            outcomes[number] = outcome
+            while upcoming in outcomes:
+                yield outcomes.pop(upcoming)
+                upcoming += 1
+
+
+class _Crew:
+    """The workers of one run, and the patients that wait for one."""
+
+    def __init__(self, patients: Sequence[str], plan: Plan, *, size: int) -> None:
+        self._patients = patients
+        self._plan = plan
+        self._waiting = deque(range(len(patients)))
+        self._size = size
+        self._workers: list[_Worker] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with ExitStack() as ends:
+            for worker in self._workers:
+                ends.callback(worker.end)
+        for worker in self._workers:
+            worker.join()
+
+    def outcomes(self) -> Iterator[tuple[int, PatientOutcome]]:
+        """Yield number and outcome of each patient, as they come."""
+        while self._waiting or self._workers:
+            self._hire()
+            ready = wait([worker.connection for worker in self._workers])
+            for worker in [one for one in self._workers if one.connection in ready]:
+                yield from self._hear(worker)
+
+    def _hire(self) -> None:
+        """Start as many workers as there is work for."""
+        idle = sum(worker.patient is None for worker in self._workers)
+        while len(self._workers) < self._size and idle < len(self._waiting):
+            self._workers.append(_Worker(self._plan))
+            idle += 1
+
+    def _hear(self, worker: "_Worker") -> Iterator[tuple[int, PatientOutcome]]:
+        """Take what a worker says, and give it its next patient or send it home."""
+        number = worker.patient
+        try:
+            said: PatientOutcome | AminetError | None = worker.connection.recv()
+        except (EOFError, ConnectionError):
+            said = self._bury(worker)
+        if isinstance(said, AminetError):
+            if number is None:
+                raise said
+            said = PatientOutcome(display_name(self._patients[number]), said)
+        if number is not None and said is not None:
+            yield number, said
+        self._assign(worker)
+
+    def _bury(self, worker: "_Worker") -> AminetError:
+        self._workers.remove(worker)
+        worker.end()
+        worker.join()
+        return worker.cause_of_death()
+
+    def _assign(self, worker: "_Worker") -> None:
+        if worker not in self._workers:
+            return
+        if self._waiting:
+            worker.patient = self._waiting.popleft()
+            worker.connection.send(self._patients[worker.patient])
+        else:
+            self._workers.remove(worker)
+            worker.connection.close()  # it goes home
+            worker.join()
+
+
+class _Worker:
+    """One process and the pipe to it.
+
+    Attributes:
+        connection: It says None once its session is open, then an outcome for each patient.
+        patient: Number of the patient that it is at.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection, far_end = context.Pipe()
+        self.patient: int | None = None
+        self._process = context.Process(target=_work, args=(far_end, plan), daemon=True)
+        self._process.start()
+        far_end.close()
+
+    def end(self) -> None:
+        """Ask the process to stop what it does and to clean up."""
+        self.connection.close()
+        if self._process.is_alive():
+            self._process.terminate()
+
+    def join(self) -> None:
+        """Wait for the end of the process."""
+        self._process.join(SECONDS_TO_END)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+
+    def cause_of_death(self) -> AminetError:
+        """Make the error for the patient that the process was at."""
+        code = self._process.exitcode
+        if code == -getattr(signal, "SIGKILL", 9):
+            return BudgetExceeded(
+                "the process of this patient was killed, perhaps since memory ran out",
+                case=CASE_WORKER_KILLED,
+                hint="use fewer --jobs, or give the machine more memory",
+            )
+        return InternalError(
+            f"the process of this patient ended with code {code}",
+            case=CASE_WORKER_DIED,
+            hint="run the patient alone with --debug and report it",
+        )
+
+
+def _work(connection: Connection, plan: Plan) -> None:
+    """Be a worker: open a session and run what comes through the pipe until it closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command hears it, and ends its workers
+    skip_model_converter()
+    with terminating_cleanly():
+        session = _open_session(plan)
+        with connection:
+            if isinstance(session, AminetError):
+                connection.send(session)
+                return
+            connection.send(None)
+            with session:
+                _run_all(session, connection, plan)
+
+
+def _open_session(plan: Plan) -> Session | AminetError:
+    try:
+        with watchdog(plan.budget.deadline()):
+            return Session.open(plan.bundle, threads=plan.threads)
+    except AminetError as error:
+        return _sendable(error)
+
+
+def _run_all(session: Session, connection: Connection, plan: Plan) -> None:
+    while True:
+        try:
+            patient: str = connection.recv()
+            outcome = run_patient(session, patient, budget=plan.budget, place=plan.place)
+            if isinstance(outcome.ending, AminetError):
+                outcome = replace(outcome, ending=_sendable(outcome.ending))
+            connection.send(outcome)
+        except (EOFError, ConnectionError):  # the command is done, or gone
+            return
+
+
+def _sendable(error: AminetError) -> AminetError:
+    """Drop what led to the error: it may hold what cannot go through a pipe."""
+    error.__cause__ = error.__context__ = None
+    return error
