@@ -62,6 +62,7 @@ class BundleRecipe:
     training_spacing_mm: tuple[float, float, float] = SPACING_MM
     names: tuple[str, ...] = tuple(f"Territory {letter}" for letter in "ABCDEFGHIJKLMNO")
     training: tuple[str, ...] = ()
+    with_onnx: bool = False
 
     @property
     def planes(self) -> int:
@@ -102,6 +103,8 @@ def write_bundle(folder: Path, recipe: BundleRecipe) -> Path:
     (folder / "metadata.json").write_bytes(metadata.to_bytes())
     (folder / "selftest.npz").write_bytes(selftest_bytes(recipe.planes))
     (folder / "README.md").write_text("# bands-fp32\nAnswers how bright the columns are.\n")
+    if recipe.with_onnx:
+        (folder / "model.onnx").write_bytes(onnx_network(recipe.planes))
     (folder / "calibration.json").write_text(json.dumps({"subset_size": 0}))
     write_checksums(folder)
     return folder
@@ -128,6 +131,54 @@ def write_network(folder: Path, planes: int) -> None:
         node.output(0).set_names({name})
     model = openvino.Model([probabilities, evidence], [slices], "bands")
     openvino.save_model(model, folder / "model.xml", compress_to_fp16=False)
+
+
+FINE_COLUMNS = 480
+"""Columns of any width are first repeated to so many, a multiple of 60 and of 15."""
+
+
+def onnx_network(planes: int) -> bytes:
+    """Return model.onnx of the same network; its evidence has one cell."""
+    import onnx  # noqa: PLC0415 - not there where the runtime is tested alone
+    from onnx import TensorProto, helper, numpy_helper  # noqa: PLC0415
+
+    def constant(name: str, values: object, dtype: str = "f4") -> onnx.TensorProto:
+        return numpy_helper.from_array(np.asarray(values, dtype), name)
+
+    nodes = [
+        helper.make_node("Shape", ["slices"], ["batch"], start=0, end=1),
+        helper.make_node("Concat", ["batch", "one_by", "columns_wanted"], ["columns"], axis=0),
+        helper.make_node("Clip", ["slices", "zero", "full"], ["clamped"]),
+        helper.make_node("Mul", ["clamped", "weights"], ["weighted"]),
+        helper.make_node("ReduceSum", ["weighted", "planes"], ["image"], keepdims=0),
+        helper.make_node("ReduceMean", ["image", "rows"], ["row"]),  # [N, 1, W]
+        helper.make_node("Resize", ["row", "", "", "columns"], ["fine"], mode="nearest"),
+        helper.make_node("Reshape", ["fine", "by_band"], ["bands"]),
+        helper.make_node("ReduceMean", ["bands", "within"], ["means"], keepdims=0),
+        helper.make_node("Clip", ["means", "zero", "one"], ["probabilities"]),
+        helper.make_node("Reshape", ["probabilities", "as_map"], ["evidence"]),
+    ]
+    weights = plane_weights(planes).reshape(1, -1, 1, 1) / np.float32(FULL_HU)
+    constants = [
+        constant("zero", 0.0),
+        constant("one", 1.0),
+        constant("full", FULL_HU),
+        constant("weights", weights),
+        *(constant(name, [axis], "i8") for name, axis in (("planes", 1), ("rows", 1))),
+        constant("within", [2], "i8"),
+        constant("one_by", [1], "i8"),
+        constant("columns_wanted", [FINE_COLUMNS], "i8"),
+        constant("by_band", [0, REGION_COUNT, -1], "i8"),
+        constant("as_map", [0, REGION_COUNT, 1, 1], "i8"),
+    ]
+    slices = helper.make_tensor_value_info("slices", TensorProto.FLOAT, ["N", planes, "H", "W"])
+    outputs = [
+        helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", REGION_COUNT]),
+        helper.make_tensor_value_info("evidence", TensorProto.FLOAT, ["N", REGION_COUNT, 1, 1]),
+    ]
+    graph = helper.make_graph(nodes, "bands", [slices], outputs, constants)
+    opset = [helper.make_opsetid("", 20)]
+    return bytes(helper.make_model(graph, opset_imports=opset, ir_version=10).SerializeToString())
 
 
 def metadata_of(recipe: BundleRecipe, *, model_id: str) -> Metadata:

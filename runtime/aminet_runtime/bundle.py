@@ -17,11 +17,12 @@ from aminet_runtime.metadata import Metadata
 
 MODEL_XML = "model.xml"
 MODEL_BIN = "model.bin"
+MODEL_ONNX = "model.onnx"
 METADATA = "metadata.json"
 SELFTEST = "selftest.npz"
 README = "README.md"
 REQUIRED_FILES = (MODEL_XML, MODEL_BIN, METADATA, SELFTEST, README)
-OPTIONAL_FILES = ("model.onnx", "calibration.json", "parity.json")
+OPTIONAL_FILES = (MODEL_ONNX, "calibration.json", "parity.json")
 
 DEFAULT_BUNDLE = "mobilenetv2-int8"
 

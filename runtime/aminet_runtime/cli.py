@@ -109,9 +109,10 @@ def _set_up_logging(options: Options) -> None:
 
 def _examine(options: Options) -> int:
     from aminet_runtime.doctor import diagnose
+    from aminet_runtime.engines.choice import EngineName
     from aminet_runtime.result import to_json_line
 
-    diagnosis = diagnose(options.bundle, threads=options.threads)
+    diagnosis = diagnose(options.bundle, threads=options.threads, engine=EngineName(options.engine))
     _print(to_json_line(diagnosis.to_json()) if options.json else diagnosis.to_text())
     return diagnosis.exit_code
 
@@ -154,10 +155,12 @@ def _run_at_once(
     options: Options, place: "ResultPlace | None", _started: float
 ) -> "Generator[PatientOutcome, None, None]":
     """Run several patients at a time in processes of their own."""
+    from aminet_runtime.engines.choice import EngineName
     from aminet_runtime.jobs import Plan, run_patients, threads_for_each
 
     threads = threads_for_each(options.jobs, options.threads)
-    plan = Plan(options.bundle, threads=threads, budget=options.budget, place=place)
+    engine = EngineName(options.engine)
+    plan = Plan(options.bundle, engine, threads=threads, budget=options.budget, place=place)
     outcomes = run_patients(options.patients, plan, jobs=options.jobs)
     with progress_bar("patients", quiet=options.quiet) as on_progress:
         for done, outcome in enumerate(outcomes, start=1):
@@ -182,9 +185,11 @@ def _result_place(options: Options) -> "ResultPlace | None":
 
 def _open_session(options: Options, started: float) -> "Session":
     with watchdog(options.budget.deadline(started=started)):
+        from aminet_runtime.engines.choice import EngineName
         from aminet_runtime.session import Session
 
-        return Session.open(options.bundle, threads=options.threads, started=started)
+        engine = EngineName(options.engine)
+        return Session.open(options.bundle, threads=options.threads, engine=engine, started=started)
 
 
 def _report(outcome: "PatientOutcome", options: Options) -> None:

@@ -13,6 +13,7 @@ from aminet_runtime.console import command_parser
 from aminet_runtime.errors import UsageError
 
 PROG = "aminet-run"
+ENGINES = ("openvino", "onnxruntime")  # of engines.choice, which is slow to import
 SIZE_UNITS = {"MIB": 2**20, "GIB": 2**30, "MB": 10**6, "GB": 10**9}
 
 CASE_ARGUMENT = 1
@@ -51,6 +52,7 @@ class Options:
     patients: tuple[str, ...]
     bundle: Path | None
     output: Path | None
+    engine: str
     threads: int | None
     budget: Budget
     json: bool
@@ -90,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("patients", nargs="*", metavar="patient_dir", help="folder with CTA2regA.nii.gz and so on")
     add("--bundle", type=Path, metavar="DIR", help="network to run (default: the one shipped)")
+    add("--engine", choices=ENGINES, default=ENGINES[0], help="what runs it (default: %(default)s)")
     add("--json", action="store_true", help="print one line of JSON for each patient")
     add(
         "-o",

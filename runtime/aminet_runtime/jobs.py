@@ -19,6 +19,7 @@ from typing import Self
 
 from aminet_runtime.batch import PatientOutcome, display_name, run_patient
 from aminet_runtime.budget import Budget, watchdog
+from aminet_runtime.engines.choice import EngineName
 from aminet_runtime.engines.openvino_import import skip_model_converter
 from aminet_runtime.errors import AminetError, BudgetExceeded, InternalError
 from aminet_runtime.result_place import ResultPlace
@@ -37,12 +38,14 @@ class Plan:
 
     Attributes:
         bundle: The bundle's folder; the one that comes with the package if None.
+        engine: What runs the network.
         threads: Threads of one inference.
         budget: Limits of each patient and each process.
         place: Where results are written, if anywhere.
     """
 
     bundle: Path | None
+    engine: EngineName
     threads: int
     budget: Budget
     place: ResultPlace | None
@@ -213,7 +216,7 @@ def _work(connection: Connection, plan: Plan) -> None:
 def _open_session(plan: Plan) -> Session | AminetError:
     try:
         with watchdog(plan.budget.deadline()):
-            return Session.open(plan.bundle, threads=plan.threads)
+            return Session.open(plan.bundle, threads=plan.threads, engine=plan.engine)
     except AminetError as error:
         return _sendable(error)
 

@@ -31,7 +31,7 @@ def remarks_on(
         *_on_spacing(scan, metadata),
         *_on_region_names(metadata, patient=patient),
         *_on_independence(scan, metadata),
-        *_on_arithmetic(engine),
+        *engine.remarks(),
     )
 
 
@@ -76,16 +76,6 @@ def _on_independence(scan: Scan, metadata: Metadata) -> Iterator[ResultWarning]:
         yield ResultWarning(
             WarningCode.NOT_INDEPENDENT,
             f"this scan is one of the bundle's {split} patients, so its answer proves nothing",
-        )
-
-
-def _on_arithmetic(engine: Engine) -> Iterator[ResultWarning]:
-    """Remark on arithmetic that other machines may not reproduce."""
-    if not engine.is_same_everywhere:
-        yield ResultWarning(
-            WarningCode.ARITHMETIC_NOT_CAPPED,
-            "ONEDNN_MAX_CPU_ISA asks for an instruction set whose answers may differ from those "
-            "of other machines",
         )
 
 

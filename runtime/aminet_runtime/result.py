@@ -30,6 +30,7 @@ class WarningCode(StrEnum):
     REGION_NAMES_DIFFER = "W1301"
     NOT_INDEPENDENT = "W2001"
     ARITHMETIC_NOT_CAPPED = "W2201"
+    FLOAT_TWIN = "W2202"
 
 
 @dataclass(frozen=True, slots=True)

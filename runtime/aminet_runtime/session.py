@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from aminet_runtime.budget import MIB, Budget
 from aminet_runtime.bundle import Bundle, default_bundle_path
 from aminet_runtime.decision import find_regions
+from aminet_runtime.engines.choice import EngineName, start_engine
 from aminet_runtime.engines.engine import CompiledNetwork, Engine, NetworkAnswer
-from aminet_runtime.engines.openvino import OpenVinoEngine
 from aminet_runtime.errors import InputUnsuitable, UsageError, printable
 from aminet_runtime.memory_estimate import needed_bytes
 from aminet_runtime.patient import PatientFolder
@@ -91,6 +91,7 @@ class Session:
         bundle: str | Path | Bundle | None = None,
         *,
         threads: int | None = None,
+        engine: EngineName = EngineName.OPENVINO,
         started: float | None = None,
     ) -> Self:
         """Verify a bundle and read its network.
@@ -98,20 +99,21 @@ class Session:
         Args:
             bundle: A bundle or its folder; the one that comes with the package if None.
             threads: Threads of one inference; what the process may use if None.
+            engine: What runs the network; ONNX Runtime is an extra.
             started: When the work began, by `time.perf_counter`, for the timings; now if None.
 
         Raises:
             ModelInvalid: The bundle cannot be read.
             ModelUntrusted: A file of the bundle was changed.
-            ModelIncompatible: Bundle, OpenVINO and machine do not fit together.
+            ModelIncompatible: Bundle, engine and machine do not fit together.
             UsageError: `threads` is below 1.
         """
         begin = time.perf_counter() if started is None else started
         count = _thread_count(threads)
         opened = bundle if isinstance(bundle, Bundle) else Bundle.open(_bundle_path(bundle))
-        engine = OpenVinoEngine(opened, threads=count)
-        _LOGGER.info("%s (%s) with %d threads", opened.name, engine.version, count)
-        return cls(opened, engine, threads=count, started=begin)
+        running = start_engine(EngineName(engine), opened, threads=count)
+        _LOGGER.info("%s (%s) with %d threads", opened.name, running.version, count)
+        return cls(opened, running, threads=count, started=begin)
 
     def __enter__(self) -> Self:
         return self
@@ -135,6 +137,11 @@ class Session:
         return self._opened_engine().version
 
     @property
+    def runs_what_was_measured(self) -> bool:
+        """Whether this is the network and the engine of the bundle's figures."""
+        return self._opened_engine().runs_what_was_measured
+
+    @property
     def engine_settings(self) -> Mapping[str, str]:
         """The engine's settings as it reports them; empty before the first slice."""
         return {} if self._network is None else self._network.settings
@@ -145,7 +152,7 @@ class Session:
         return ModelReference(
             id=metadata.model_id,
             approach=metadata.approach.value,
-            precision=metadata.precision.value,
+            precision=self._opened_engine().precision.value,
             bundle=metadata.name,
             engine=self.engine_version,
         )

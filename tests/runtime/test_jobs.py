@@ -14,6 +14,7 @@ import pytest
 from aminet_runtime import errors, jobs
 from aminet_runtime.budget import Budget
 from aminet_runtime.cli import main
+from aminet_runtime.engines.choice import EngineName
 from aminet_runtime.jobs import Plan, run_patients, threads_for_each
 
 TIMES = {"created", "timings_ms", "peak_rss_mib"}
@@ -132,7 +133,7 @@ def test_worker_that_dies_costs_its_own_patient_only(
     bundle_path, write_patient, name, code, message
 ):
     folders = [write_patient(one) for one in ("a", name, "b", "c")]
-    plan = Plan(bundle_path, threads=1, budget=Budget(), place=None)
+    plan = Plan(bundle_path, EngineName.OPENVINO, threads=1, budget=Budget(), place=None)
 
     outcomes = list(run_patients([str(folder) for folder in folders], plan, jobs=2))
 
@@ -196,7 +197,9 @@ def await_end(process_id):
 @posix
 def test_worker_ends_once_its_command_is_gone(bundle_path):
     """The far end of its pipe closes, whatever became of the command."""
-    worker = jobs._Worker(Plan(bundle_path, threads=1, budget=Budget(), place=None))
+    worker = jobs._Worker(
+        Plan(bundle_path, EngineName.OPENVINO, threads=1, budget=Budget(), place=None)
+    )
     assert worker.connection.recv() is None, "its session is open"
 
     worker.connection.close()

@@ -8,6 +8,16 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from aminet_runtime.errors import ModelInvalid
+from aminet_runtime.metadata import Precision
+from aminet_runtime.result import ResultWarning
+
+INPUT = "slices"
+PROBABILITIES = "probabilities"
+EVIDENCE = "evidence"
+
+CASE_ANSWER = 22
+
 
 @dataclass(frozen=True, slots=True)
 class NetworkAnswer:
@@ -49,8 +59,15 @@ class Engine(Protocol):
         """Name and version of the engine."""
 
     @property
-    def is_same_everywhere(self) -> bool:
-        """Whether the arithmetic is capped to what all machines compute alike."""
+    def precision(self) -> Precision:
+        """The number format that the network computes in."""
+
+    @property
+    def runs_what_was_measured(self) -> bool:
+        """Whether this is the network and the engine of the bundle's figures."""
+
+    def remarks(self) -> tuple[ResultWarning, ...]:
+        """Say what a reader of a result should know about how it was computed."""
 
     def compile(self, *, height: int, width: int) -> CompiledNetwork:
         """Compile for slices [C, height, width].
@@ -59,3 +76,24 @@ class Engine(Protocol):
             ModelInvalid: The network cannot take slices of this size.
             ModelIncompatible: This machine cannot run the network.
         """
+
+
+def checked_answer(
+    probabilities: NDArray[np.float32], evidence: NDArray[np.float32]
+) -> NetworkAnswer:
+    """Copy an answer out of the engine's memory.
+
+    Args:
+        probabilities: float32 [R].
+        evidence: float32 [R, h, w].
+
+    Raises:
+        ModelInvalid: It holds a value that is no probability.
+    """
+    if not ((probabilities >= 0) & (probabilities <= 1)).all():  # False for NaN, too
+        raise ModelInvalid(
+            "the network answered with a value that is no probability",
+            case=CASE_ANSWER,
+            hint="run --doctor on this bundle; if its self-test passes, report the scan",
+        )
+    return NetworkAnswer(probabilities=probabilities.copy(), evidence=evidence.copy())

@@ -14,21 +14,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aminet_runtime.bundle import MODEL_XML, Bundle
-from aminet_runtime.engines.engine import NetworkAnswer
+from aminet_runtime.engines.engine import (
+    EVIDENCE,
+    INPUT,
+    PROBABILITIES,
+    NetworkAnswer,
+    checked_answer,
+)
 from aminet_runtime.engines.openvino_import import (
+    ISA_VARIABLE,
     import_openvino,
     is_isa_capped,
     shared_core,
 )
 from aminet_runtime.errors import ModelIncompatible, ModelInvalid
+from aminet_runtime.metadata import Precision
 from aminet_runtime.regions import REGION_COUNT
+from aminet_runtime.result import ResultWarning, WarningCode
 
 if TYPE_CHECKING:
     import openvino
 
-INPUT = "slices"
-PROBABILITIES = "probabilities"
-EVIDENCE = "evidence"
 DEVICE = "CPU"
 SETTINGS_TO_RECORD = (
     "PERFORMANCE_HINT",
@@ -41,7 +47,6 @@ SETTINGS_TO_RECORD = (
 
 CASE_CONTRACT = 20
 CASE_PARSE = 21
-CASE_ANSWER = 22
 CASE_COMPILE = 20
 CASE_PRECISION = 21
 
@@ -64,6 +69,7 @@ class OpenVinoEngine:
         self._core = shared_core()
         self._threads = threads
         self._planes = bundle.metadata.input.planes
+        self._precision = bundle.metadata.precision
         self._model = _read_model(self._core, bundle)
         _require_contract(self._model, planes=self._planes, path=bundle.path / MODEL_XML)
 
@@ -73,9 +79,26 @@ class OpenVinoEngine:
         return f"OpenVINO {self._openvino.get_version().partition('-')[0]}"
 
     @property
-    def is_same_everywhere(self) -> bool:
-        """Whether the arithmetic is capped to what all machines compute alike."""
-        return is_isa_capped()
+    def precision(self) -> Precision:
+        """The number format that the network computes in."""
+        return self._precision
+
+    @property
+    def runs_what_was_measured(self) -> bool:
+        """Whether this is the network and the engine of the bundle's figures."""
+        return True
+
+    def remarks(self) -> tuple[ResultWarning, ...]:
+        """Remark on arithmetic that other machines may not reproduce."""
+        if is_isa_capped():
+            return ()
+        return (
+            ResultWarning(
+                WarningCode.ARITHMETIC_NOT_CAPPED,
+                f"{ISA_VARIABLE} asks for an instruction set whose answers may differ from those "
+                "of other machines",
+            ),
+        )
 
     def compile(self, *, height: int, width: int) -> "OpenVinoNetwork":
         """Compile for slices [C, height, width], which takes 0.1 to 0.4 s.
@@ -125,14 +148,7 @@ class OpenVinoNetwork:
             ModelInvalid: The answer holds a value that is no probability.
         """
         self._request.infer()
-        probabilities = self._probabilities[0].copy()
-        if not ((probabilities >= 0) & (probabilities <= 1)).all():  # False for NaN, too
-            raise ModelInvalid(
-                "the network answered with a value that is no probability",
-                case=CASE_ANSWER,
-                hint="run --doctor on this bundle; if its self-test passes, report the scan",
-            )
-        return NetworkAnswer(probabilities=probabilities, evidence=self._evidence[0].copy())
+        return checked_answer(self._probabilities[0], self._evidence[0])
 
 
 def _read_model(core: "openvino.Core", bundle: Bundle) -> "openvino.Model":
