@@ -202,7 +202,7 @@ def slice_labels(clot: NDArray[_Voxel], atlas: NDArray[_Voxel]) -> NDArray[np.bo
         InputInconsistent: A value is none of these, or the two have different shapes.
     """
     _require_same_shape(clot, atlas)
-    _require_whole_numbers(clot, name="clot mask", highest=max(CLOT_VALUES))
+    require_clot(clot)
     require_atlas(atlas)
     regions = atlas[clot != 0].astype(np.intp)
     return np.bincount(regions, minlength=REGION_COUNT) > 0
@@ -215,6 +215,15 @@ def require_atlas(values: NDArray[_Voxel]) -> None:
         InputInconsistent: One is not a whole number of 0 to 14.
     """
     _require_whole_numbers(values, name="atlas", highest=REGION_COUNT - 1)
+
+
+def require_clot(values: NDArray[_Voxel]) -> None:
+    """Require that all values of a slice [H, W] are those of a clot mask.
+
+    Raises:
+        InputInconsistent: One is not 0, 1 or 2.
+    """
+    _require_whole_numbers(values, name="clot mask", highest=max(CLOT_VALUES))
 
 
 def _require_same_shape(clot: NDArray[_Voxel], atlas: NDArray[_Voxel]) -> None:

@@ -17,7 +17,8 @@ from aminet_train.checkpoint import CheckpointInfo, save_checkpoint
 from aminet_train.networks import Approach, build_network
 from aminet_train.networks.heads import Head
 from aminet_train.networks.mobilenetv2 import MobileNetV2Config, Padding
-from aminet_train.prepare import PreparePlan, prepare_cohort
+from aminet_train.prepare import prepare_cohort
+from aminet_train.prepare_patient import PreparePlan
 from aminet_train.preprocessing import PreprocessingConfig
 from aminet_train.thresholds import ChosenRule
 
@@ -83,7 +84,10 @@ def _measure_batch_norm(network: torch.nn.Module) -> None:
 def _write_patient(folder: Path, seed: int) -> None:
     folder.mkdir(parents=True)
     generator = np.random.default_rng(seed)
-    hu = generator.normal(40, 60, SHAPE).astype(np.int16)
+    across, along = np.mgrid[-1 : 1 : SHAPE[0] * 1j, -1 : 1 : SHAPE[1] * 1j]
+    radius = np.hypot(across, along)[:, :, None]
+    brain = generator.normal(40, 20, SHAPE)
+    hu = np.where(radius < 0.8, brain, np.where(radius < 0.9, 900, -1000)).astype(np.int16)
     hu[20:40, 20:40, :] += 250
     atlas = np.broadcast_to(np.arange(SHAPE[0])[:, None, None] % REGION_COUNT, SHAPE)
     clot = np.zeros(SHAPE, np.int16)

@@ -29,8 +29,8 @@ def test_every_clot_voxel_counts_whether_1_or_2():
     atlas, clot = np.full((8, 8), 3, np.uint8), np.zeros((8, 8), np.uint8)
     atlas[:, 4:] = 9
     clot[7, 0], clot[0, 7] = 1, 2
-    collector = TruthCollector(3, has_spiral=False)
-    collector.add(1, atlas=atlas, clot=clot)
+    collector = TruthCollector(3)
+    collector.add_clot(1, atlas=atlas, clot=clot)
     truth = collector.truth()
     assert np.argwhere(truth.labels).tolist() == [[1, 3], [1, 9]]
     assert truth.clot_cells[1].max() == 1 << 9
@@ -38,7 +38,7 @@ def test_every_clot_voxel_counts_whether_1_or_2():
 
 
 def test_a_third_kind_of_clot_is_refused():
-    collector = TruthCollector(1, has_spiral=False)
+    collector = TruthCollector(1)
     atlas, clot = np.zeros((4, 4), np.uint8), np.full((4, 4), 3, np.uint8)
     with pytest.raises(InputInconsistent, match="clot mask has values from 3 to 3"):
-        collector.add(0, atlas=atlas, clot=clot)
+        collector.add_clot(0, atlas=atlas, clot=clot)

@@ -5,11 +5,17 @@ The way through the package, in the order of use:
 
     cohort          which patient folders there are
     preprocessing   raw HU to network input: the torch module that is also inside the exported graph
+    folder_facts    what a patient folder holds beyond what training needs
     prepared        the format of a prepared cohort on disk
     truth           atlas against clot and SPIRAL map: what is known about each region of a slice
     folder_source   a patient folder as a source of slices
-    prepare         patient folders (or any source of slices) to a prepared cohort
-    splits          train, validation and test, by patient or (leaking) by slice
+    prepare_patient one patient, from a folder or any other source, to his prepared folder
+    workers         several processes, none of which outlives its parent
+    deal            patients to train, validation and test, balanced over regions
+    splits          who is in which split, by patient or (leaking) by slice
+    cohort_report   who was used and who was not, and what training can expect
+    cohort_page     the same as one HTML page
+    prepare         a cohort of patient folders to a prepared cohort
     patients        the patients of several prepared cohorts, by split
     dataset         prepared slices, with their neighbours, to batches
     augment         changes that are true to CT

@@ -12,7 +12,7 @@
         spiral.npy     float32 [Z, 15]        highest SPIRAL value in each region at full
                                               resolution, 0 where the slice has none of the
                                               region; only where there is a SPIRAL map
-        patient.json                          voxels, spacing, fingerprint and group of the scan
+        patient.json                          voxels, spacing, fingerprint, group and facts
 
 A view is one channel through one window, resized. Single slices are stored; windows of slices are
 put together when they are read. Views are stored in 8 bits: one step is 2.4 HU of the CTA window,
@@ -32,7 +32,13 @@ from torch import Tensor
 from aminet_runtime.errors import InputDamaged, InputInconsistent, InputMissing, InputUnsupported
 from aminet_runtime.publish import write_whole
 from aminet_runtime.regions import Regions
-from aminet_train.preprocessing import PreprocessingConfig, SliceWindow, combine_planes
+from aminet_train.folder_facts import FolderFacts
+from aminet_train.preprocessing import (
+    SINGLE_SLICE,
+    PreprocessingConfig,
+    SliceWindow,
+    combine_planes,
+)
 from aminet_train.splits import is_leaking
 
 SCHEMA = "aminet.prepared/2"
@@ -60,6 +66,12 @@ class PatientTruth:
     clot_cells: NDArray[np.uint16]
     spiral: NDArray[np.float32] | None = None
 
+    @property
+    def affected(self) -> NDArray[np.bool_]:
+        """Regions that hold clot on any slice: bool [15], the label of the patient."""
+        counts: NDArray[np.int64] = self.labels.sum(axis=0, dtype=np.int64)
+        return counts > 0
+
 
 @dataclass(frozen=True, slots=True)
 class ScanInfo:
@@ -71,12 +83,14 @@ class ScanInfo:
         fingerprint: sha256 over its files, to find one scan under two names.
         group: Patients of one group belong to one side of a split, such as phantoms of one
             arterial tree; None for a patient of his own.
+        facts: Of the patient folder; None where there was none, as for streamed phantoms.
     """
 
     shape: tuple[int, int, int]
     spacing_mm: tuple[float, float, float]
     fingerprint: str
     group: str | None = None
+    facts: FolderFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +281,7 @@ class PreparedCohort:
             spacing_mm=tuple(values["spacing_mm"]),
             fingerprint=str(values["fingerprint"]),
             group=values["group"],
+            facts=values["facts"] and FolderFacts.from_json(values["facts"]),
         )
         if len(truth.labels) != scan.shape[2] or kept.max(initial=-1) >= len(truth.labels):
             raise InputDamaged(
@@ -276,15 +291,38 @@ class PreparedCohort:
         return PreparedPatient(patient_id, folder, kept, truth, scan, slices)
 
 
-def write_cohort_file(root: Path, preprocessing: PreprocessingConfig, regions: Regions) -> None:
+@dataclass(frozen=True, slots=True)
+class KeptSlices:
+    """Which slices are stored.
+
+    Attributes:
+        negatives: Slices without clot, drawn by patient; None keeps all slices.
+        window: Whose neighbours are kept with each chosen slice.
+    """
+
+    negatives: int | None = None
+    window: SliceWindow = SINGLE_SLICE
+
+
+ALL_SLICES = KeptSlices()
+
+
+def write_cohort_file(
+    root: Path,
+    preprocessing: PreprocessingConfig,
+    regions: Regions,
+    *,
+    kept: KeptSlices = ALL_SLICES,
+) -> None:
     """Write `prepared.json`, or check that the one that is there says the same.
 
     Raises:
-        InputUnsupported: The folder was prepared with another preprocessing.
+        InputUnsupported: The folder was prepared with other settings.
     """
     values = {
         "schema": SCHEMA,
         "preprocessing": preprocessing.to_json(),
+        "kept": asdict(kept),
         "regions": {
             "names": list(regions.names),
             "mirror": regions.mirror and list(regions.mirror),

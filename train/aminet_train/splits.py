@@ -77,9 +77,9 @@ class Splits:
 
 
 def draw_splits(patient_ids: Sequence[str], *, seed: int) -> Splits:
-    """Deal patients 64:16:20, the same way for the same seed and names."""
+    """Deal patients of whom nothing is known 64:16:20, the same way for the same seed and names."""
     order = np.random.default_rng(seed).permutation(sorted(patient_ids))
-    parts = np.split(order, _bounds(len(order)))
+    parts = np.split(order, np.cumsum(round_shares(len(order)))[:-1])
     return Splits(
         {split: tuple(sorted(map(str, part))) for split, part in zip(Split, parts, strict=True)},
         seed=seed,
@@ -101,10 +101,16 @@ def slice_split(patient_id: str, seed: int, slice_count: int) -> NDArray[np.int8
     named = hashlib.sha256(f"{seed}:{patient_id}".encode()).digest()
     order = np.random.default_rng(int.from_bytes(named[:8], "little")).permutation(slice_count)
     dealt = np.full(slice_count, len(SHARES) - 1, np.int8)
-    first, second = _bounds(slice_count)
-    dealt[order[:first]] = 0
-    dealt[order[first:second]] = 1
+    train, validation, _test = round_shares(slice_count)
+    dealt[order[:train]] = 0
+    dealt[order[train : train + validation]] = 1
     return dealt
+
+
+def round_shares(count: int) -> tuple[int, int, int]:
+    """Return how many of `count` are train, validation and test."""
+    train, validation = (round(share * count) for share in SHARES[:2])
+    return train, validation, count - train - validation
 
 
 def all_in(split: Split, patient_ids: Sequence[str]) -> Splits:
@@ -176,12 +182,6 @@ def read_splits(root: Path) -> Splits:
 def is_leaking(root: Path) -> bool:
     """Whether a cohort is split in a way that leaks; False as long as it is not split."""
     return (root / SPLITS_FILE).exists() and read_splits(root).leaking
-
-
-def _bounds(count: int) -> tuple[int, int]:
-    """Return where train and where validation ends among `count` that are dealt."""
-    train, validation = (round(share * count) for share in SHARES[:2])
-    return train, train + validation
 
 
 def _require_apart(owners: Mapping[Split, Mapping[str, str]], *, what: str, hint: str) -> None:

@@ -12,38 +12,37 @@ class TruthCollector:
     """Collects the truth of one patient slice by slice, in any order.
 
     Args:
-        slice_count: Z of the patient; slices that are never added hold no clot.
-        has_spiral: Whether each slice comes with its SPIRAL map.
+        slice_count: Z of the patient; slices of which nothing is added hold no clot.
     """
 
-    def __init__(self, slice_count: int, *, has_spiral: bool) -> None:
+    def __init__(self, slice_count: int) -> None:
         self._labels = np.zeros((slice_count, REGION_COUNT), np.uint8)
         self._cells = np.zeros((slice_count, *CELL_GRID), np.uint16)
-        self._spiral = np.zeros((slice_count, REGION_COUNT), np.float32) if has_spiral else None
+        self._spiral: NDArray[np.float32] | None = None
 
-    def add(
-        self,
-        index: int,
-        *,
-        atlas: NDArray[np.generic],
-        clot: NDArray[np.generic],
-        spiral: NDArray[np.float32] | None = None,
+    def add_clot(
+        self, index: int, *, clot: NDArray[np.generic], atlas: NDArray[np.generic]
     ) -> None:
-        """Add one slice.
+        """Add the clot of a slice.
 
         Args:
             index: Canonical slice number.
-            atlas: [H, W], 0..14.
             clot: [H, W], 0 none, 1 and 2 clot.
-            spiral: float32 [H, W], 0..1.
+            atlas: [H, W], 0..14.
 
         Raises:
             InputInconsistent: Atlas or clot holds another value.
         """
         self._labels[index] = slice_labels(clot, atlas)
         self._cells[index] = clot_cells(clot, atlas)
-        if self._spiral is not None and spiral is not None:
-            self._spiral[index] = region_maxima(spiral, atlas)
+
+    def add_spiral(
+        self, index: int, *, spiral: NDArray[np.float32], atlas: NDArray[np.generic]
+    ) -> None:
+        """Add the SPIRAL map of a slice, float32 [H, W] in 0..1."""
+        if self._spiral is None:
+            self._spiral = np.zeros(self._labels.shape, np.float32)
+        self._spiral[index] = region_maxima(spiral, atlas)
 
     def truth(self) -> PatientTruth:
         """Return what was collected."""

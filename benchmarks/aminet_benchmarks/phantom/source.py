@@ -39,6 +39,11 @@ class PhantomSource:
         """Key of the patients that may not be on two sides of a split: the traced tree."""
         return self._patient.group
 
+    @property
+    def slice_spacing_mm(self) -> float:
+        """Distance of the slices."""
+        return self._patient.grid.spacing_mm[2]
+
     def truth(self) -> PatientTruth:
         """Count labels and cells from the clot's voxels, without rendering HU.
 
@@ -46,16 +51,13 @@ class PhantomSource:
         all slices that training keeps.
         """
         renderer = self._patient.renderer
-        wants_spiral = Channel.SPIRAL in self._channels
-        count = self._patient.grid.shape[2]
-        collector = TruthCollector(count, has_spiral=wants_spiral)
-        for index in range(count) if wants_spiral else renderer.clot_slices():
-            collector.add(
-                index,
-                atlas=renderer.atlas(index),
-                clot=renderer.clot(index),
-                spiral=renderer.spiral(index) if wants_spiral else None,
-            )
+        collector = TruthCollector(self._patient.grid.shape[2])
+        for index in renderer.clot_slices():
+            collector.add_clot(index, clot=renderer.clot(index), atlas=renderer.atlas(index))
+        if Channel.SPIRAL in self._channels:
+            for index in range(self._patient.grid.shape[2]):
+                spiral, atlas = renderer.spiral(index), renderer.atlas(index)
+                collector.add_spiral(index, spiral=spiral, atlas=atlas)
         return collector.truth()
 
     def images_hu(self, indices: NDArray[np.int32]) -> Iterator[tuple[int, NDArray[np.float32]]]:

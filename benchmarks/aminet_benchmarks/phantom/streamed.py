@@ -18,7 +18,7 @@ from aminet_benchmarks.phantom.patient import make_patient
 from aminet_benchmarks.phantom.real.heads import AnatomyRequest, requested_anatomy
 from aminet_benchmarks.phantom.source import PhantomSource
 from aminet_runtime.regions import Regions
-from aminet_train.prepare import PreparePlan, prepare_patient
+from aminet_train.prepare_patient import PreparePlan, prepare_patient
 from aminet_train.prepared import write_cohort_file
 from aminet_train.splits import Split, all_in, write_splits
 
@@ -68,7 +68,7 @@ def prepare_phantoms(cohort: StreamedCohort, plan: PreparePlan, *, on_progress: 
     if cohort.anatomy is not None:
         cohort.anatomy.heads()  # refuse a folder that does not fit before anything is written
     regions = Regions(names=REGION_NAMES, mirror=REGION_MIRROR)
-    write_cohort_file(plan.root, plan.preprocessing, regions)
+    write_cohort_file(plan.root, plan.preprocessing, regions, kept=plan.kept)
     for done, _ in enumerate(_prepared(cohort, plan), start=1):
         on_progress(done, cohort.patients)
     names = [patient_id(seed) for seed in cohort.patient_seeds]

@@ -6,8 +6,9 @@ from aminet_benchmarks.phantom.cohort import CohortPlan, write_cohort
 from aminet_benchmarks.phantom.config import preset_config
 from aminet_benchmarks.phantom.streamed import StreamedCohort, prepare_phantoms
 from aminet_runtime.patient import Channel
-from aminet_train.prepare import PreparePlan, prepare_cohort
-from aminet_train.prepared import PreparedCohort
+from aminet_train.prepare import prepare_cohort
+from aminet_train.prepare_patient import PreparePlan
+from aminet_train.prepared import KeptSlices, PreparedCohort
 from aminet_train.preprocessing import PreprocessingConfig
 from aminet_train.splits import Split, read_splits
 
@@ -38,7 +39,9 @@ def test_streamed_equals_prepared_from_the_files(cohort, channels, tmp_path):
 
 
 def test_keeps_only_a_share_of_the_slices_without_clot(cohort, tmp_path):
-    plan = PreparePlan(tmp_path, PreprocessingConfig.from_preset("cta", size_px=(56, 56)), 3)
+    plan = PreparePlan(
+        tmp_path, PreprocessingConfig.from_preset("cta", size_px=(56, 56)), KeptSlices(3)
+    )
     prepare_phantoms(cohort, plan, on_progress=NOBODY)
     prepared = PreparedCohort.open(tmp_path)
     for name in prepared.patient_ids():
@@ -48,6 +51,8 @@ def test_keeps_only_a_share_of_the_slices_without_clot(cohort, tmp_path):
 
 
 def test_all_patients_are_in_the_one_split(cohort, tmp_path):
-    plan = PreparePlan(tmp_path, PreprocessingConfig.from_preset("cta", size_px=(56, 56)), 1)
+    plan = PreparePlan(
+        tmp_path, PreprocessingConfig.from_preset("cta", size_px=(56, 56)), KeptSlices(1)
+    )
     prepare_phantoms(cohort, plan, on_progress=NOBODY)
     assert read_splits(tmp_path)[Split.TRAIN] == ("p0400000", "p0400001")

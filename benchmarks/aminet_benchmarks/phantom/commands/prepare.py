@@ -10,7 +10,7 @@ from aminet_benchmarks.phantom.commands.options import (
     config_of,
 )
 from aminet_runtime.console import command_parser, progress_bar, run_command
-from aminet_runtime.errors import UsageError
+from aminet_train.commands.cache_options import add_cache_options, kept_of, preprocessing_of
 
 PROG = "aminet-phantom prepare"
 SUMMARY = "prepare phantoms for aminet-train without writing their volumes"
@@ -29,28 +29,17 @@ def main(argv: Sequence[str]) -> int:
     """Run the verb and return its exit code."""
     parser = command_parser(PROG, DESCRIPTION, EXAMPLE)
     add_cohort_options(parser)
-    parser.add_argument("--channels", default="cta", metavar="NAME", help="as in aminet-prepare")
     parser.add_argument("--split", choices=("train", "validation", "test"), default="train")
-    parser.add_argument(
-        "--negatives",
-        type=int,
-        metavar="N",
-        help="slices without clot to keep of each patient; default all",
-    )
+    add_cache_options(parser)
     options = parser.parse_args(argv)
     return run_command(PROG, lambda: _prepare(options), debug=options.debug)
 
 
 def _prepare(options: argparse.Namespace) -> int:
     from aminet_benchmarks.phantom.streamed import StreamedCohort, prepare_phantoms
-    from aminet_train.prepare import PreparePlan
-    from aminet_train.preprocessing import CHANNEL_PRESETS, PreprocessingConfig
+    from aminet_train.prepare_patient import PreparePlan
     from aminet_train.splits import Split
 
-    if options.channels not in CHANNEL_PRESETS:
-        raise UsageError(
-            f"--channels {options.channels} is unknown", hint=f"use {', '.join(CHANNEL_PRESETS)}"
-        )
     cohort = StreamedCohort(
         patients=options.patients,
         seed=options.seed,
@@ -61,8 +50,8 @@ def _prepare(options: argparse.Namespace) -> int:
     )
     plan = PreparePlan(
         root=options.folder,
-        preprocessing=PreprocessingConfig.from_preset(options.channels),
-        negatives=options.negatives,
+        preprocessing=preprocessing_of(options),
+        kept=kept_of(options),
     )
     with progress_bar("patients", quiet=options.quiet) as on_progress:
         prepare_phantoms(cohort, plan, on_progress=on_progress)

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is cached of each slice, and of which slices: options of all commands that prepare."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from aminet_runtime.errors import UsageError
+
+if TYPE_CHECKING:  # torch comes only once the arguments are known to be good
+    from aminet_train.prepared import KeptSlices
+    from aminet_train.preprocessing import PreprocessingConfig
+
+CHANNELS = {
+    "cta": "CTA2regA, the first aligned phase",
+    "arterial": "CTA1",
+    "mcta": "all three phases",
+    "spiral": "SpiralregA",
+    "cta+spiral": "CTA2regA and SpiralregA",
+}
+MIN_SIZE_PX, MAX_SIZE_PX = 32, 1024
+
+
+def add_cache_options(parser: argparse.ArgumentParser) -> None:
+    """Add channels, size, windows, and which slices to keep."""
+    meanings = "; ".join(f"{name}: {files}" for name, files in CHANNELS.items())
+    cache = parser.add_argument_group("what is cached of a slice")
+    cache.add_argument(
+        "--channels",
+        choices=tuple(CHANNELS),
+        default="cta",
+        help=f"{meanings}; default %(default)s",
+    )
+    cache.add_argument(
+        "--size",
+        type=_size,
+        default=224,
+        metavar="PX",
+        help="height and width, default %(default)s",
+    )
+    cache.add_argument(
+        "--hu-windows",
+        type=hu_windows,
+        metavar="LOW:HIGH,...",
+        help="HU windows of each CTA channel, each a channel of the network; write "
+        "--hu-windows=-100:500,0:100 with the equals sign; default -100:500",
+    )
+    slices = parser.add_argument_group("which slices are cached")
+    slices.add_argument(
+        "--negatives",
+        type=_count,
+        metavar="N",
+        help="keep all slices with clot and N others of each training patient; validation and "
+        "test keep all; default all",
+    )
+    slices.add_argument(
+        "--window",
+        type=int,
+        choices=(1, 3, 5),
+        default=1,
+        help="with --negatives: keep the neighbours, too, that a network looks at which is trained "
+        "with this window; default %(default)s",
+    )
+    slices.add_argument(
+        "--window-spacing",
+        type=_distance,
+        metavar="MM",
+        help="distance of those neighbours; default the next slice",
+    )
+
+
+def preprocessing_of(options: argparse.Namespace) -> "PreprocessingConfig":
+    """Return the preprocessing that was asked for."""
+    from aminet_train.preprocessing import CTA_WINDOW_HU, PreprocessingConfig
+
+    return PreprocessingConfig.from_preset(
+        options.channels,
+        size_px=(options.size, options.size),
+        windows_hu=options.hu_windows or (CTA_WINDOW_HU,),
+    )
+
+
+def kept_of(options: argparse.Namespace) -> "KeptSlices":
+    """Return which slices to keep.
+
+    Raises:
+        UsageError: Neighbours are named where all slices are kept anyway.
+    """
+    from aminet_train.prepared import KeptSlices
+    from aminet_train.preprocessing import SliceWindow
+
+    if options.negatives is None and (options.window > 1 or options.window_spacing is not None):
+        raise UsageError(
+            "--window and --window-spacing choose neighbours to keep, but all slices are kept",
+            hint="leave them out here and give them to aminet-train, or add --negatives",
+        )
+    return KeptSlices(options.negatives, SliceWindow(options.window, options.window_spacing))
+
+
+def hu_windows(text: str) -> tuple[tuple[float, float], ...]:
+    """Read `LOW:HIGH,LOW:HIGH`.
+
+    Raises:
+        ArgumentTypeError: It is not of this form.
+    """
+    try:
+        windows = tuple(_bounds(part) for part in text.split(","))
+    except ValueError as cause:
+        raise argparse.ArgumentTypeError(f"{text!r} is not LOW:HIGH,LOW:HIGH") from cause
+    if not all(low < high for low, high in windows):
+        raise argparse.ArgumentTypeError(f"{text!r}: LOW must be below HIGH")
+    return windows
+
+
+def _bounds(part: str) -> tuple[float, float]:
+    low, high = map(float, part.split(":"))
+    return low, high
+
+
+def _size(text: str) -> int:
+    value = int(text)
+    if not MIN_SIZE_PX <= value <= MAX_SIZE_PX:
+        raise argparse.ArgumentTypeError(f"{value} is not {MIN_SIZE_PX} to {MAX_SIZE_PX}")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{value} is below 0")
+    return value
+
+
+def _distance(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no distance in mm")
+    return value
