@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from aminet_runtime.errors import InputInconsistent
 from aminet_runtime.slice_window import fill_planes
-from aminet_train.dataset import BalancedSampler, SliceDataset, collate, unpack_cells
+from aminet_train.dataset import BalancedDraw, SliceDataset, collate, unpack_cells
 from aminet_train.prepared import (
     CELL_GRID,
     PATIENTS_FOLDER,
@@ -115,23 +115,22 @@ def test_unpacks_each_bit_to_its_region():
     assert cells[:, 0, 1].nonzero().ravel().tolist() == [1]
 
 
-def test_sampler_takes_all_positives_and_the_share_of_negatives():
+def test_draw_takes_all_positives_and_the_share_of_negatives():
     labels = np.zeros((100, 15), np.uint8)
     labels[:10, 4] = 1
-    sampler = BalancedSampler(labels, negatives_per_positive=2.0, seed=0)
-    drawn = list(sampler)
-    assert len(drawn) == len(sampler) == 30
+    draw = BalancedDraw(labels, negatives_per_positive=2.0, seed=0)
+    drawn = draw.order(0).tolist()
+    assert len(drawn) == len(draw) == 30
     assert set(range(10)) <= set(drawn)
     assert len(set(drawn)) == 30
 
 
-def test_sampler_draws_other_negatives_in_the_next_epoch_and_the_same_for_the_same_seed():
+def test_draw_takes_other_negatives_in_another_epoch_and_the_same_for_the_same_seed():
     labels = np.zeros((100, 15), np.uint8)
     labels[:10, 4] = 1
-    first, second = (BalancedSampler(labels, negatives_per_positive=2.0, seed=7) for _ in range(2))
-    epochs = [list(first), list(first)]
-    assert sorted(epochs[0]) != sorted(epochs[1])
-    assert [list(second), list(second)] == epochs
+    first, second = (BalancedDraw(labels, negatives_per_positive=2.0, seed=7) for _ in range(2))
+    assert sorted(first.order(0)) != sorted(first.order(1))
+    assert second.order(1).tolist() == first.order(1).tolist()
 
 
 def test_batch_stacks_all_parts(prepared_cohort):

@@ -21,7 +21,15 @@ The way through the package, in the order of use:
     augment         changes that are true to CT
     networks        simple_cnn, mobilenetv2, efficientformerv2, and their common heads
     model           preprocessing + network + sigmoid: what is exported
-    fit             training on Lightning
+    settings        TOML to frozen dataclasses and back; an unknown key is an error
+    train_config, train_defaults, train_settings   the settings of a run, from defaults to flags
+    starting_network  random, pretrained, or another run's weights
+    batches, schedule  what each step of each epoch is made of: functions of the seed
+    learner         one step: augment, predict, learn
+    validation      scores and metrics of the validation patients after an epoch
+    processes       one process, several, several machines
+    progress, run_state, run_folder, run_log   where a run is, on disk and in figures
+    training_run, fit  a run from beginning to checkpoint, or from its state
     metrics         counts, precision, recall, F1, average precision at slice and patient level
     thresholds      decision rule from validation scores
     evaluate        scores of a split, and their metrics

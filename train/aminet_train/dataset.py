@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Prepared slices to batches."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from aminet_runtime.regions import REGION_COUNT
 from aminet_train.prepared import PreparedPatient
@@ -67,13 +67,13 @@ class SliceDataset(Dataset[SliceBatch]):
         )
 
 
-class BalancedSampler(Sampler[int]):
+class BalancedDraw:
     """All slices with clot and a fresh draw of the others in every epoch.
 
     Args:
         labels: uint8 [n, 15] of the dataset.
         negatives_per_positive: Slices without clot for each one with clot.
-        seed: The order of epoch e is a function of seed and e.
+        seed: The order of epoch e is a function of seed and e alone.
     """
 
     def __init__(
@@ -85,17 +85,16 @@ class BalancedSampler(Sampler[int]):
         wanted = round(len(self._positives) * negatives_per_positive)
         self._drawn = min(wanted, len(self._negatives))
         self._seed = seed
-        self._epoch = 0
 
     def __len__(self) -> int:
         return len(self._positives) + self._drawn
 
-    def __iter__(self) -> Iterator[int]:
-        generator = np.random.default_rng((self._seed, self._epoch))
-        self._epoch += 1
+    def order(self, epoch: int) -> NDArray[np.intp]:
+        """Return the slices of an epoch in the order in which they are shown."""
+        generator = np.random.default_rng((self._seed, epoch))
         drawn = generator.choice(self._negatives, self._drawn, replace=False)
-        order = generator.permutation(np.concatenate([self._positives, drawn]))
-        return iter(order.tolist())
+        order: NDArray[np.intp] = generator.permutation(np.concatenate([self._positives, drawn]))
+        return order
 
 
 def unpack_cells(bits: Tensor) -> Tensor:

@@ -2,128 +2,129 @@
 """`aminet-train`: prepared data to a checkpoint."""
 
 import argparse
+import contextlib
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aminet_runtime.console import command_parser, run_command
 from aminet_runtime.errors import UsageError
+from aminet_train.commands.train_flags import add_flags, defaults_table, given_settings
+from aminet_train.train_defaults import MODEL_DEFAULTS
 
 if TYPE_CHECKING:
-    from aminet_train.networks import NetworkConfig
-    from aminet_train.train_config import TrainConfig
+    from aminet_train.progress import TrainingObserver
 
-EXAMPLE = "example: aminet-train --model mobilenetv2 --data prepared --weights imagenet"
+DESCRIPTION = """\
+Train a network on data that aminet-prepare made. Writes a run folder with config.toml,
+metrics.csv, tensorboard/, curves.png and checkpoint/, and prints the path of the checkpoint,
+which is what aminet-evaluate and aminet-export want. The channels and the input size are those of
+the prepared data."""
+
+EXAMPLE = f"""\
+defaults of each network (the source report's best trials on CTA; its best on SPIRAL alone:
+--model simple_cnn --activation relu --learning-rate 0.00061 --dropout 0.39
+--positive-weight 15.26):
+{defaults_table()}
+
+examples:
+  aminet-train --model mobilenetv2 --data prepared
+  aminet-train --model mobilenetv2 --data prepared --masks --window 3 --slab --run runs/first
+  aminet-train --resume runs/first                     after a crash, to the same result
+  aminet-train --config runs/first/config.toml --seed 1
+  tensorboard --logdir runs
+
+--config takes a TOML file such as a run's config.toml; flags override it:
+  model = "mobilenetv2"
+  data = ["prepared"]
+  [schedule]
+  epochs = 20"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run aminet-train."""
-    parser = command_parser("aminet-train", "Train a network on prepared data.", EXAMPLE)
-    _add_data_options(parser)
-    _add_learning_options(parser)
+    parser = command_parser("aminet-train", DESCRIPTION, EXAMPLE)
+    _add_run_options(parser)
+    add_flags(parser)
     options = parser.parse_args(arguments)
     return run_command(parser.prog, lambda: _train(options), debug=options.debug)
 
 
-def _add_data_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, nargs="+", required=True, help="prepared cohorts")
-    parser.add_argument("--run", type=Path, help="default: runs/MODEL-TIME")
-    parser.add_argument(
-        "--model", choices=("simple_cnn", "mobilenetv2", "efficientformerv2"), required=True
+def _add_run_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("run")
+    group.add_argument("--model", choices=tuple(MODEL_DEFAULTS))
+    group.add_argument(
+        "--data", type=Path, nargs="+", metavar="PREPARED", help="cohorts that aminet-prepare made"
     )
-    parser.add_argument(
-        "--weights",
-        default="imagenet",
-        metavar="imagenet|none|FILE",
-        help="pretrained weights of the backbone; FILE is safetensors in timm's names",
+    group.add_argument("--run", type=Path, metavar="DIR", help="default runs/MODEL-TIME")
+    group.add_argument("--config", type=Path, metavar="FILE", help="settings as TOML")
+    group.add_argument(
+        "--resume", type=Path, metavar="RUN", help="go on with a run; no other flags"
     )
-    parser.add_argument(
-        "--padding",
-        choices=("symmetric", "same"),
-        default="symmetric",
-        help="same: for weights that were converted from TensorFlow",
+    group.add_argument(
+        "--save-seconds",
+        type=float,
+        default=30.0,
+        metavar="S",
+        help="how often to save the state for --resume; 0: after every step; default 30",
     )
-    parser.add_argument(
-        "--start-from", type=Path, metavar="CHECKPOINT", help="go on from a checkpoint's weights"
-    )
-    parser.add_argument("--head", choices=("gap", "dense"), default="gap")
-    parser.add_argument("--threads", type=int, help="of torch")
-
-
-def _add_learning_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--epochs", type=int, default=40)
-    parser.add_argument("--frozen-epochs", type=int, default=5, help="head alone at the start")
-    parser.add_argument("--patience", type=int, default=8)
-    parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--learning-rate", type=float, default=7e-4)
-    parser.add_argument("--backbone-rate", type=float, default=0.3, help="share of the head's")
-    parser.add_argument("--positive-weight", type=float, default=15.0)
-    parser.add_argument("--mask-weight", type=float, default=0.0, help="0: slice labels alone")
-    parser.add_argument("--negatives-per-positive", type=float, default=1.5)
-    parser.add_argument("--validation-stride", type=int, default=1)
-    parser.add_argument("--bf16", action="store_true", help="bfloat16 autocast")
-    parser.add_argument("--seed", type=int, default=0)
 
 
 def _train(options: argparse.Namespace) -> int:
-    import torch
+    if options.resume is not None:
+        _refuse_settings_beside_resume(options)
+    from aminet_train import fit
+    from aminet_train.processes import is_first_process
 
-    from aminet_train.fit import train
-
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    run = options.run or Path("runs") / f"{options.model}-{stamp}"
-    checkpoint = train(_train_config(options), run, progress=_on_terminal(options))
-    print(checkpoint)
+    with _display(quiet=options.quiet) as observer:
+        manners: dict[str, Any] = {"observer": observer, "save_seconds": options.save_seconds}
+        if options.resume is not None:
+            checkpoint = fit.resume(options.resume, **manners)
+        else:
+            checkpoint = _train_anew(options, manners)
+    if is_first_process():
+        print(checkpoint)
     return 0
 
 
-def _train_config(options: argparse.Namespace) -> "TrainConfig":
-    from aminet_train.losses import LossConfig
-    from aminet_train.networks import Approach
-    from aminet_train.train_config import Precision, ScheduleConfig, TrainConfig
+def _train_anew(options: argparse.Namespace, manners: dict[str, Any]) -> Path:
+    from aminet_train.fit import train
+    from aminet_train.settings import read_toml
+    from aminet_train.train_settings import resolve
 
-    return TrainConfig(
-        data=tuple(options.data),
-        approach=Approach(options.model),
-        network=_network_config(options),
-        weights=options.weights,
-        start_from=options.start_from,
-        schedule=ScheduleConfig(
-            epochs=options.epochs,
-            frozen_epochs=options.frozen_epochs,
-            patience=options.patience,
-            batch_size=options.batch_size,
-            learning_rate=options.learning_rate,
-            backbone_rate=options.backbone_rate,
-        ),
-        loss=LossConfig(positive_weight=options.positive_weight, mask_weight=options.mask_weight),
-        negatives_per_positive=options.negatives_per_positive,
-        validation_stride=options.validation_stride,
-        precision=Precision.BFLOAT16 if options.bf16 else Precision.FLOAT32,
-        seed=options.seed,
-    )
+    layers = [given_settings(options), _named(options)]
+    if options.config is not None:
+        layers.insert(0, read_toml(options.config))
+    config = resolve(*layers)
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    run = options.run or Path("runs") / f"{config.approach}-{stamp}"
+    return train(config, run, **manners)
 
 
-def _network_config(options: argparse.Namespace) -> "NetworkConfig":
-    from aminet_train.networks.efficientformerv2 import EfficientFormerV2Config
-    from aminet_train.networks.heads import Head
-    from aminet_train.networks.mobilenetv2 import MobileNetV2Config, Padding
-    from aminet_train.networks.simple_cnn import SimpleCnnConfig
+def _named(options: argparse.Namespace) -> dict[str, Any]:
+    named = {"model": options.model, "data": options.data}
+    return {name: value for name, value in named.items() if value is not None}
 
-    if options.mask_weight and (options.model == "simple_cnn" or options.head != "dense"):
+
+def _refuse_settings_beside_resume(options: argparse.Namespace) -> None:
+    if given_settings(options) or _named(options) or options.config or options.run:
         raise UsageError(
-            "--mask-weight needs a dense head", hint="add --head dense, and not with simple_cnn"
+            "a run goes on with its own settings", hint="give --resume RUN and no other setting"
         )
-    if options.model == "simple_cnn":
-        return SimpleCnnConfig()
-    if options.model == "efficientformerv2":
-        return EfficientFormerV2Config(head=Head(options.head))
-    return MobileNetV2Config(head=Head(options.head), padding=Padding(options.padding))
 
 
-def _on_terminal(options: argparse.Namespace) -> bool:
-    return sys.stderr.isatty() and not options.quiet
+@contextlib.contextmanager
+def _display(*, quiet: bool) -> Iterator["TrainingObserver"]:
+    from aminet_train.commands.train_display import BarDisplay, LineDisplay
+    from aminet_train.processes import is_first_process
+    from aminet_train.progress import SILENT
+
+    if quiet or not is_first_process():
+        yield SILENT
+    elif sys.stderr.isatty():
+        with BarDisplay() as display:
+            yield display
+    else:
+        yield LineDisplay(sys.stderr)
