@@ -203,14 +203,12 @@ def _first_phases(patients: Sequence[PreparedPatient]) -> Values:
 
 
 def _duplicates(patients: Sequence[PreparedPatient]) -> list[list[str]]:
-    """Group who has the same scan: the same files, or the same voxels in other files."""
+    """Group who has the same scan: the same voxels, be it in other files."""
     by_key: dict[str, set[str]] = {}
     for patient in patients:
-        keys = {patient.fingerprint}
-        if patient.scan.facts is not None:
-            keys.add(patient.scan.facts.content)
-        for key in keys:
-            by_key.setdefault(key, set()).add(patient.patient_id)
+        facts = patient.scan.facts
+        key = patient.fingerprint if facts is None else facts.content
+        by_key.setdefault(key, set()).add(patient.patient_id)
     groups = {tuple(sorted(names)) for names in by_key.values() if len(names) > 1}
     return [list(names) for names in sorted(groups)]
 

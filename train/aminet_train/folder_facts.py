@@ -25,7 +25,7 @@ class FolderFacts:
         orientation: Stored axes of the first channel, such as `LPS`.
         range_hu: Lowest and highest HU of each channel; None for one that is not in HU.
         first_phase: Whether phase 1 can be used.
-        content: Hash of every eighth slice: equal for one scan, however it was packed.
+        content: Hash of all voxels of the channels: equal for one scan, however it was packed.
     """
 
     files: tuple[tuple[str, int], ...]

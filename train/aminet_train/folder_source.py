@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
+from isal import isal_zlib
 from numpy.typing import NDArray
 
 from aminet_runtime.errors import AminetError, InputDamaged, InputInconsistent, InternalError
@@ -26,9 +27,6 @@ from aminet_train.truth import TruthCollector
 
 PHANTOM_FILE = "phantom.json"
 """How a phantom was made; phantoms of one arterial tree are one group."""
-
-CONTENT_STEP = 8
-"""Every eighth slice is hashed: no two heads agree in those, and all would cost a second."""
 
 
 class FolderSource:
@@ -151,14 +149,13 @@ class _Look:
         self._in_hu = [channel.in_hu for channel in channels]
         self._lowest = np.full(len(channels), np.inf)
         self._highest = np.full(len(channels), -np.inf)
-        self._digests: dict[int, bytes] = {}
+        self._sums: dict[int, int] = {}
 
     def add(self, index: int, image: NDArray[np.float32]) -> None:
         """Look at one slice [C, H, W]."""
         self._lowest = np.minimum(self._lowest, image.min(axis=(1, 2)))
         self._highest = np.maximum(self._highest, image.max(axis=(1, 2)))
-        if index % CONTENT_STEP == 0:
-            self._digests[index] = hashlib.sha256(image.data).digest()
+        self._sums[index] = isal_zlib.crc32(image.data)  # ten times as fast as a cryptographic hash
 
     def range_hu(self) -> tuple[tuple[float, float] | None, ...]:
         """Return lowest and highest HU of each channel."""
@@ -166,8 +163,8 @@ class _Look:
         return tuple((low, high) if in_hu else None for in_hu, low, high in bounds)
 
     def content(self) -> str:
-        """Return one hash over the slices, lowest first."""
-        return hashlib.sha256(b"".join(d for _, d in sorted(self._digests.items()))).hexdigest()
+        """Return one hash over the sums of the slices, lowest first."""
+        return hashlib.sha256(repr(sorted(self._sums.items())).encode()).hexdigest()
 
 
 def _clot_slices(path: Path) -> dict[int, NDArray[np.uint8]]:
