@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A preparation that is killed goes on, and ends as one that was not."""
+"""A preparation that is killed goes on, and ends as one that was not.
+
+More kills: `AMINET_TEST_KILLS=10 pytest tests/train/test_prepare_killed.py`.
+"""
 
 import os
 import signal
@@ -14,7 +17,7 @@ import pytest
 from aminet_runtime.patient import Channel
 
 PATIENTS = 12
-KILLS = 3
+KILLS = int(os.environ.get("AMINET_TEST_KILLS", "3"))
 COMMAND = "import sys; from aminet_train.commands.prepare import main; sys.exit(main(sys.argv[1:]))"
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="kill -9 is POSIX")
@@ -36,8 +39,9 @@ def cohort(write_patient, make_nifti, make_head) -> Path:
     return folder.parent
 
 
-def start(cohort: Path, output: Path) -> subprocess.Popen[bytes]:
-    options = [str(cohort), "-o", str(output), "--size", "56", "--negatives", "3", "--jobs", "1"]
+def start(cohort: Path, output: Path, *, jobs: int = 1) -> subprocess.Popen[bytes]:
+    options = [str(cohort), "-o", str(output), "--size", "56", "--negatives", "3"]
+    options += ["--jobs", str(jobs)]
     return subprocess.Popen([sys.executable, "-c", COMMAND, *options], stdout=subprocess.DEVNULL)
 
 
@@ -52,8 +56,8 @@ def test_ends_with_the_same_bytes_as_a_run_that_was_not_killed(cohort, tmp_path)
     output = tmp_path / "killed"
     for kill in range(KILLS):
         # killed once some patients are there, at a random moment of the work on the next ones
-        wanted = int(generator.integers(1, PATIENTS // KILLS * (kill + 1)))
-        process = start(cohort, output)
+        wanted = int(generator.integers(0, PATIENTS * (kill + 1) // KILLS + 1))
+        process = start(cohort, output, jobs=1 + kill % 2)  # workers must not outlive a killed run
         while process.poll() is None and len(list(output.glob("patients/p*"))) < wanted:
             time.sleep(0.005)
         time.sleep(float(generator.uniform(0, 0.05)))
