@@ -79,7 +79,8 @@ def _splits(splits: dict[str, Any]) -> str:
         ]
         for split in Split
     ]
-    heading = f"<p>By {splits['by']}, seed {splits['seed']}.</p>"
+    note = f" <b>{escape(splits['note'])}</b>" if splits["note"] else ""
+    heading = f"<p>By {splits['by']}, seed {splits['seed']}.{note}</p>"
     columns = ["split", "patients", "slices", "with clot", "patients by region 0 to 14"]
     return heading + _table(columns, rows)
 

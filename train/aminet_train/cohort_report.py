@@ -23,7 +23,8 @@ from aminet_train.splits import Split, Splits, read_splits
 SCHEMA = "aminet.cohort-report/1"
 LEAKING_NOTE = "leaking: slices of one patient on both sides"
 CROWDED_SHARE = 0.5
-"""A region that more than half of the patients are affected in is no finding but a mistake."""
+CROWDED_PATIENTS = 10
+"""A region that more than half of so many patients are affected in hints at a wrong atlas."""
 
 Values = dict[str, Any]
 
@@ -93,6 +94,7 @@ def cohort_report(root: Path, refusals: Sequence[Refusal], *, present: Sequence[
         "splits": {
             "by": splits.by.value,
             "seed": splits.seed,
+            "note": LEAKING_NOTE if splits.leaking else None,
             **{split.value: _split(patients, splits, split) for split in Split},
         },
         "scans": _scans(patients),
@@ -247,7 +249,7 @@ def _remarks(report: Values) -> list[str]:
     remarks += [
         f"{row['share']:.0%} of the patients have clot in {row['name']}: check the atlas"
         for row in report["regions"]
-        if row["share"] > CROWDED_SHARE
+        if row["share"] > CROWDED_SHARE and report["patients"]["used"] >= CROWDED_PATIENTS
     ]
     without = [row["patient"] for row in report["used"] if not row["regions"]]
     if without:

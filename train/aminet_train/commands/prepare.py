@@ -121,7 +121,8 @@ def _summary(report: dict[str, Any], output: Path) -> str:
     return "\n".join(
         [
             f"patients   {patients['used']} used, {patients['refused']} refused",
-            f"splits     {dealt} (by {splits['by']}, seed {splits['seed']})",
+            f"splits     {dealt} (by {splits['by']}, seed {splits['seed']})"
+            + (f", {splits['note']}" if splits["note"] else ""),
             f"slices     {slices['count']}, {slices['with_clot']} with clot",
             f"stored     {slices['stored']} slices",
             f"phase 1    usable in {report['first_phase']['usable']} of {patients['used']}",
