@@ -4,9 +4,13 @@
 import numpy as np
 import pytest
 
+from aminet_benchmarks.phantom.config import preset_config
+from aminet_benchmarks.phantom.grid import draw_grid, draw_pose
+from aminet_benchmarks.phantom.randomness import stream
 from aminet_benchmarks.phantom.version import GENERATOR_VERSION
 
 REGIONS = {0: [1, 3], 1: [2, 4, 10], 3: [0, 1, 7, 14], 7: [4]}
+HARD_SLICES = {0: 257, 1: 238, 2: 250, 3: 217}
 MEANS_HU = {1: -542.560, 2: -541.646, 3: -542.970}
 
 
@@ -25,3 +29,11 @@ def test_voxels_of_a_known_slice_stay(patient):
 
     for phase, mean in MEANS_HU.items():
         assert rendered.phases[phase - 1].mean() == pytest.approx(mean, abs=0.01)
+
+
+@pytest.mark.parametrize("seed", HARD_SLICES)
+def test_slices_of_known_seeds_stay_in_hard(seed):
+    config = preset_config("hard")
+    pose = draw_pose(stream(seed, "pose"), config)
+
+    assert draw_grid(stream(seed, "grid"), config, pose).shape == (512, 512, HARD_SLICES[seed])
