@@ -14,7 +14,7 @@ SUMMARY = "get the files of real anatomy for --anatomy from their public sources
 DESCRIPTION = (
     "Download 41 traced arterial trees (BraVa by way of INSIST, BSD-3) and a head-CT template "
     "(Clinical, BSD-2), 5 MB in all, verify their SHA-256, and convert them for --anatomy. "
-    "This is the only command of AMI-Net that uses the network."
+    "Needs the network; nothing that is made from the folder does."
 )
 EXAMPLE = """example:
   aminet-phantom fetch-anatomy anatomy

