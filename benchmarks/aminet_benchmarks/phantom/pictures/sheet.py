@@ -84,4 +84,5 @@ def _caption(patient: PhantomPatient) -> str:
     grades = sorted({clot.collateral_grade for clot in patient.clots})
     hit = [REGION_NAMES[region] for region in np.flatnonzero(patient.labels.any(axis=0))]
     stroke = f"clot: {clots}; collaterals {grades[0]}; regions: {', '.join(hit)}" if clots else ""
-    return f"seed {patient.seed}   {stroke or 'no clot'}"
+    head = f"   {patient.group}" if patient.group else ""
+    return f"seed {patient.seed}{head}   {stroke or 'no clot'}"
