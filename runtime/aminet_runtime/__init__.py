@@ -16,6 +16,7 @@ The rooms, along the way of the data:
 - `bundle_files`, `bundle`, `metadata`, `input_contract`, `track_record`, `selftest`: the bundle
 - `engines`: a compiled network behind one protocol
 - `slice_window`, `session`, `supervisor`, `budget`, `memory_estimate`: slices to scores, in bounds
+- `ensemble_bundle`, `ensemble_session`, `vote`, `sessions`: several bundles that decide by majority
 - `decision`, `remarks`, `result`, `stopwatch`: scores to a result
 - `finding_text`, `result_table`, `text_table`, `report`: a result for people
 - `publish`: files that are whole or absent
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from aminet_runtime.budget import Budget
     from aminet_runtime.bundle import Bundle
     from aminet_runtime.decision import RegionFinding
+    from aminet_runtime.engines.choice import EngineName
+    from aminet_runtime.ensemble_session import EnsembleSession
     from aminet_runtime.errors import (
         AminetError,
         BudgetExceeded,
@@ -64,6 +67,7 @@ if TYPE_CHECKING:
     from aminet_runtime.patient import Channel, PatientFolder
     from aminet_runtime.result import PatientResult
     from aminet_runtime.session import Session, SliceScore
+    from aminet_runtime.sessions import open_session
 
 __all__ = [
     "AminetError",
@@ -71,6 +75,8 @@ __all__ = [
     "BudgetExceeded",
     "Bundle",
     "Channel",
+    "EngineName",
+    "EnsembleSession",
     "GateFailed",
     "InputDamaged",
     "InputError",
@@ -93,6 +99,7 @@ __all__ = [
     "SliceScore",
     "UsageError",
     "__version__",
+    "open_session",
 ]
 
 __version__ = VERSION
@@ -101,11 +108,14 @@ _HOMES = {
     "Budget": "budget",
     "Bundle": "bundle",
     "Channel": "patient",
+    "EngineName": "engines.choice",
+    "EnsembleSession": "ensemble_session",
     "PatientFolder": "patient",
     "PatientResult": "result",
     "RegionFinding": "decision",
     "Session": "session",
     "SliceScore": "session",
+    "open_session": "sessions",
 }
 """Module of each public name that is no error."""
 

@@ -13,7 +13,7 @@ from aminet_runtime.errors import AminetError, BudgetExceeded, UsageError, print
 from aminet_runtime.patient import PatientFolder
 from aminet_runtime.publish import require_writable_folder
 from aminet_runtime.result import PatientResult
-from aminet_runtime.session import Session
+from aminet_runtime.sessions import AnySession
 from aminet_runtime.supervisor import OnProgress
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def display_name(patient: str | Path) -> str:
 
 
 def run_patient(
-    session: Session,
+    session: AnySession,
     patient: str | Path,
     *,
     budget: Budget,
@@ -99,7 +99,7 @@ def run_patient(
 
 
 def _run_and_write(
-    session: Session,
+    session: AnySession,
     folder: Path,
     place: "ResultPlace",
     budget: Budget,
@@ -111,7 +111,7 @@ def _run_and_write(
     if earlier is not None:
         return earlier
     place.require_free(folder)
-    keeper = place.keeper(session.bundle.metadata)
+    keeper = place.keeper(session)
     try:
         with _limited(folder, budget):
             patient = PatientFolder.open(folder)

@@ -24,7 +24,7 @@ from aminet_runtime.signals import terminating_cleanly
 if TYPE_CHECKING:
     from aminet_runtime.batch import PatientOutcome
     from aminet_runtime.result_place import ResultPlace
-    from aminet_runtime.session import Session
+    from aminet_runtime.sessions import AnySession
 
 EXIT_BUG = 1
 EXIT_WARNINGS = 3
@@ -183,13 +183,13 @@ def _result_place(options: Options) -> "ResultPlace | None":
     )
 
 
-def _open_session(options: Options, started: float) -> "Session":
+def _open_session(options: Options, started: float) -> "AnySession":
     with watchdog(options.budget.deadline(started=started)):
         from aminet_runtime.engines.choice import EngineName
-        from aminet_runtime.session import Session
+        from aminet_runtime.sessions import open_session
 
         engine = EngineName(options.engine)
-        return Session.open(options.bundle, threads=options.threads, engine=engine, started=started)
+        return open_session(options.bundle, threads=options.threads, engine=engine, started=started)
 
 
 def _report(outcome: "PatientOutcome", options: Options) -> None:

@@ -14,7 +14,7 @@ from aminet_runtime.errors import InputError, printable
 from aminet_runtime.metadata import Metadata
 from aminet_runtime.patient import PatientFolder
 from aminet_runtime.result import SCHEMA
-from aminet_runtime.session import Session
+from aminet_runtime.sessions import AnySession
 from aminet_runtime.strict_json import JsonObject, parse_object
 
 MAX_RESULT_BYTES = 64 * 2**20  # 2048 slices with 15 numbers of 20 digits are 0.7 MB
@@ -40,7 +40,7 @@ class _NotUsableError(Exception):
 
 
 def find_earlier(
-    path: Path, patient: Path, session: Session, *, with_slices: bool
+    path: Path, patient: Path, session: AnySession, *, with_slices: bool
 ) -> EarlierResult | None:
     """Return the result of an earlier run if this run would say the same.
 

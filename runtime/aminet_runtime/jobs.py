@@ -23,7 +23,7 @@ from aminet_runtime.engines.choice import EngineName
 from aminet_runtime.engines.openvino_import import skip_model_converter
 from aminet_runtime.errors import AminetError, BudgetExceeded, InternalError
 from aminet_runtime.result_place import ResultPlace
-from aminet_runtime.session import Session
+from aminet_runtime.sessions import AnySession, open_session
 from aminet_runtime.signals import terminating_cleanly
 from aminet_runtime.threads import available_threads
 
@@ -213,15 +213,15 @@ def _work(connection: Connection, plan: Plan) -> None:
                 _run_all(session, connection, plan)
 
 
-def _open_session(plan: Plan) -> Session | AminetError:
+def _open_session(plan: Plan) -> AnySession | AminetError:
     try:
         with watchdog(plan.budget.deadline()):
-            return Session.open(plan.bundle, threads=plan.threads, engine=plan.engine)
+            return open_session(plan.bundle, threads=plan.threads, engine=plan.engine)
     except AminetError as error:
         return _sendable(error)
 
 
-def _run_all(session: Session, connection: Connection, plan: Plan) -> None:
+def _run_all(session: AnySession, connection: Connection, plan: Plan) -> None:
     while True:
         try:
             patient: str = connection.recv()

@@ -46,6 +46,7 @@ class Precision(StrEnum):
     FP32 = "fp32"
     FP16 = "fp16"
     INT8 = "int8"
+    MIXED = "mixed"  # of an ensemble only
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ class Metadata:
             model_id=_model_id(values),
             name=_bundle_name(values),
             approach=_choice(values, "approach", Approach),
-            precision=_choice(values, "precision", Precision),
+            precision=_precision(values),
             input=InputContract.from_json(values.inner("input")),
             regions=_regions(values.inner("regions")),
             decision=_decision(values.inner("decision")),
@@ -175,6 +176,13 @@ def _choice(values: JsonObject, key: str, choices: type[_Choice]) -> _Choice:
     if value not in list(choices):
         raise values.error(key, f"is none of {', '.join(choices)}")
     return choices(value)
+
+
+def _precision(values: JsonObject) -> Precision:
+    precision = _choice(values, "precision", Precision)
+    if precision is Precision.MIXED:
+        raise values.error("precision", "is mixed, which a single network is not")
+    return precision
 
 
 def _regions(values: JsonObject) -> Regions:

@@ -9,14 +9,13 @@ from pathlib import Path
 from aminet_runtime.batch import display_name, name_of
 from aminet_runtime.earlier import EarlierResult, find_earlier
 from aminet_runtime.errors import AminetError
-from aminet_runtime.metadata import Metadata
 from aminet_runtime.patient import PatientFolder
 from aminet_runtime.publish import refuse_existing, write_new, write_whole
 from aminet_runtime.report.exhibits import Exhibits, collect
 from aminet_runtime.report.key_slices import KeySliceKeeper
 from aminet_runtime.report.page import refusal_page, result_page
 from aminet_runtime.result import PatientResult, to_json_file, utc_now
-from aminet_runtime.session import Session
+from aminet_runtime.sessions import AnySession
 
 RESULT_FILE = "result.json"
 REPORT_FILE = "report.html"
@@ -44,7 +43,7 @@ class ResultPlace:
         """Return the file for the result of a patient folder."""
         return self.folder / name_of(patient) / RESULT_FILE
 
-    def earlier(self, patient: Path, session: Session) -> EarlierResult | None:
+    def earlier(self, patient: Path, session: AnySession) -> EarlierResult | None:
         """Return the result that is there, if it is to be taken and another run would say so."""
         if not self.skips_done:
             return None
@@ -60,9 +59,9 @@ class ResultPlace:
         if self.keeps_existing:
             refuse_existing(self.path_for(patient))
 
-    def keeper(self, metadata: Metadata) -> KeySliceKeeper:
-        """Return what must see a patient's slices for the report."""
-        return KeySliceKeeper(metadata)
+    def keeper(self, session: AnySession) -> KeySliceKeeper:
+        """Return what must see a patient's slices for the report; of an ensemble, the first's."""
+        return KeySliceKeeper(session.members[0].bundle.metadata)
 
     def exhibits(
         self, keeper: KeySliceKeeper, result: PatientResult, patient: PatientFolder

@@ -132,6 +132,11 @@ class Session:
         self._engine = None
 
     @property
+    def members(self) -> "tuple[Session, ...]":
+        """The sessions that decide: this one; an ensemble has several."""
+        return (self,)
+
+    @property
     def engine_version(self) -> str:
         """Name and version of the engine."""
         return self._opened_engine().version

@@ -18,12 +18,15 @@ PUBLIC = {
     "Budget",
     "Bundle",
     "Channel",
+    "EngineName",
+    "EnsembleSession",
     "PatientFolder",
     "PatientResult",
     "RegionFinding",
     "Session",
     "SliceScore",
     "__version__",
+    "open_session",
 }
 ERRORS = {
     name

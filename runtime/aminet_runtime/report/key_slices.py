@@ -111,7 +111,8 @@ class KeySliceKeeper:
         if not finding.affected:
             return self._best.get(region)
         # a scan with fewer slices than the rule asks for is one run that is still going on
-        return self._best_of_runs.get(region) or self._best_of_run.get(region)
+        run = self._best_of_runs.get(region) or self._best_of_run.get(region)
+        return run or self._best.get(region)  # the other members of an ensemble flagged it
 
     def _compare(
         self, region: int, threshold: float, scored: ScoredSlice, picture: "_LazyPicture"
