@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aminet_runtime.budget import Budget, watchdog
-from aminet_runtime.errors import AminetError, BudgetExceeded, UsageError, printable
+from aminet_runtime.errors import AminetError, BudgetExceeded, OutputError, UsageError, printable
 from aminet_runtime.patient import PatientFolder
 from aminet_runtime.publish import require_writable_folder
 from aminet_runtime.result import PatientResult
@@ -118,10 +118,19 @@ def _run_and_write(
             result = session.run(patient, budget=budget, on_progress=on_progress, observer=keeper)
             exhibits = place.exhibits(keeper, result, patient)
     except AminetError as error:
-        place.write_refusal(folder, error)
+        _report_refusal(folder, place, error)
         raise
     place.write(folder, result, exhibits)
     return result
+
+
+def _report_refusal(folder: Path, place: "ResultPlace", error: AminetError) -> None:
+    """Write the report of a refusal; if it cannot be, say so beside what is wrong with the scan."""
+    try:
+        place.write_refusal(folder, error)
+    except OutputError as failure:
+        hint = "" if error.hint is None else f"{error.hint}; "
+        error.hint = f"{hint}no report of this could be written ({failure.message})"
 
 
 @contextmanager
@@ -164,9 +173,9 @@ def _require_different_names(folders: Sequence[Path]) -> None:
 
 def _require_apart(folders: Sequence[Path], place: "ResultPlace") -> None:
     """Compare with links followed, since what counts is where a file would land."""
-    inputs = [folder.resolve() for folder in folders]
+    inputs = [_real(folder) for folder in folders]
     for folder in folders:
-        target = place.path_for(folder).parent.resolve()
+        target = _real(place.path_for(folder).parent)
         inside = [patient for patient in inputs if target.is_relative_to(patient)]
         if inside:
             raise UsageError(
@@ -175,3 +184,11 @@ def _require_apart(folders: Sequence[Path], place: "ResultPlace") -> None:
                 path=inside[0],
                 hint="choose another --output",
             )
+
+
+def _real(path: Path) -> Path:
+    """Follow links; what leads nowhere, such as a link to itself, is refused when it is opened."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError, ValueError):
+        return path.absolute()

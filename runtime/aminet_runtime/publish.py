@@ -245,6 +245,8 @@ def _as_output_errors(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         raise _translated(error, path) from error
+    except ValueError as error:  # a null in the name
+        raise _bad_name(path) from error
 
 
 def _translated(error: OSError, path: Path) -> OutputNotWritable:
@@ -260,12 +262,16 @@ def _translated(error: OSError, path: Path) -> OutputNotWritable:
             hint="choose another place",
         )
     if error.errno in {errno.ENAMETOOLONG, errno.EINVAL}:
-        return OutputNotWritable(
-            "the file system does not take this name", case=CASE_NAME, path=path, hint="shorten it"
-        )
+        return _bad_name(path)
     return OutputNotWritable(
         f"cannot be written ({error.strerror or error})",
         case=CASE_NOT_WRITABLE,
         path=path,
         hint="check the permissions and the disk",
+    )
+
+
+def _bad_name(path: Path) -> OutputNotWritable:
+    return OutputNotWritable(
+        "the file system does not take this name", case=CASE_NAME, path=path, hint="shorten it"
     )
