@@ -3,6 +3,7 @@
 #   make demo        set up, make a full-size phantom patient, run the shipped bundle on it
 #   make test        set up everything, run the whole suite
 #   make check       format, lint, types, layers
+#   make fuzz        ten minutes of bytes that reach ever more code, none of which may crash a reader
 #   make benchmark   time and memory beside the alternatives
 
 PYTHON ?= python3
@@ -15,7 +16,7 @@ DEMO_PATIENT := $(DEMO)/p$(shell printf '%07d' $$(( $(SEED) * 100000 )))
 WHEEL_VENV := .venv-wheel
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-quick test-wheel check format benchmark clean
+.PHONY: help setup demo test test-quick test-wheel check format fuzz benchmark clean
 
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
@@ -70,6 +71,11 @@ test-wheel: $(VENV)/.dev
 	$(WHEEL_VENV)/bin/python -m pip --disable-pip-version-check --quiet install \
 		pytest hypothesis jsonschema nibabel
 	$(WHEEL_VENV)/bin/python -m pytest tests/runtime
+
+FUZZ_SECONDS ?= 600
+fuzz: $(VENV)/.dev
+	$(PIP) install atheris
+	$(BIN)/python tests/fuzz.py $(FUZZ_SECONDS)
 
 benchmark: $(VENV)/.dev
 	$(BIN)/aminet-phantom $(DEMO) --patients 1 --seed $(SEED)
