@@ -145,6 +145,19 @@ def test_refuses_to_go_on_with_other_data(killed, monkeypatch):
         resume(killed)
 
 
+def test_begins_again_in_the_folder_of_a_run_that_had_no_state(prepared_cohort, tmp_path):
+    config = tiny(prepared_cohort, CNN)
+    without_weights = replace(tiny(prepared_cohort, MOBILE), weights="absent.safetensors")
+    with pytest.raises(InputMissing, match="there is no weights file"):
+        train(without_weights, tmp_path / "run")
+    assert train(replace(config, schedule=ScheduleConfig(epochs=1)), tmp_path / "run").exists()
+
+
+def test_state_is_removed_at_the_end(uninterrupted):
+    _config, checkpoint = uninterrupted
+    assert not (checkpoint.parent / "state").exists()
+
+
 def test_refuses_a_folder_without_a_run(tmp_path):
     with pytest.raises(InputMissing, match="there is no run here"):
         resume(tmp_path)

@@ -11,7 +11,6 @@ from aminet_runtime.errors import InputMissing, UsageError
 from aminet_train.augment import AugmentConfig
 from aminet_train.commands import train_flags
 from aminet_train.losses import LossConfig
-from aminet_train.networks import Approach
 from aminet_train.networks.heads import Head
 from aminet_train.networks.simple_cnn import Activation, SimpleCnnConfig
 from aminet_train.preprocessing import SliceWindow
@@ -35,7 +34,7 @@ def test_later_layers_win_key_by_key():
     assert config.data == (Path("prepared"),)
 
 
-@pytest.mark.parametrize("model", list(Approach))
+@pytest.mark.parametrize("model", list(MODEL_DEFAULTS))
 def test_each_network_has_the_defaults_of_the_report(model):
     config = resolve({**LEAST, "model": model})
     defaults = MODEL_DEFAULTS[model]
@@ -85,7 +84,7 @@ def test_needs_a_network_and_data():
         resolve({"model": "mobilenetv2"})
 
 
-@pytest.mark.parametrize("model", list(Approach))
+@pytest.mark.parametrize("model", list(MODEL_DEFAULTS))
 def test_what_is_written_reads_back_the_same(model):
     config = resolve({**LEAST, "model": model, "window": {"size": 5, "slab": True}})
     assert resolve(tomllib.loads(written(config))) == config
@@ -137,7 +136,7 @@ def test_each_flag_is_a_setting(flag):
     known = {"": TrainConfig, "augment": AugmentConfig, "schedule": ScheduleConfig}
     known |= {"loss": LossConfig, "window": SliceWindow, "processes": ProcessesConfig}
     if table == "network":
-        assert any(key in to_tables(resolve({**LEAST, "model": m}).network) for m in Approach)
+        assert any(key in to_tables(resolve({**LEAST, "model": m}).network) for m in MODEL_DEFAULTS)
     elif flag.setting != "masks":
         assert key in {field.name for field in dataclasses.fields(known[table])}
 

@@ -13,6 +13,7 @@ RUN/
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -59,12 +60,12 @@ class RunFolder:
         return (self.checkpoint / ABOUT_FILE).exists()
 
     def begin(self, config: TrainConfig, data: str) -> None:
-        """Write what the run is made of.
+        """Write what the run is made of; one that ended before its first state is replaced.
 
         Raises:
             UsageError: There is a run in this folder.
         """
-        if self.config.exists():
+        if self.state.exists() or self.checkpoint.exists():
             raise UsageError(
                 "there is a run in this folder",
                 path=self.path,
@@ -73,6 +74,10 @@ class RunFolder:
         about = {"versions": tool_versions(), "git_commit": git_commit(), "data": data}
         write_whole(self.path / "versions.json", (json.dumps(about, indent=1) + "\n").encode())
         write_whole(self.config, written(_with_whole_paths(config)).encode())
+
+    def end(self) -> None:
+        """Remove the state, which is several times as large as the result."""
+        shutil.rmtree(self.state, ignore_errors=True)
 
     def read_config(self) -> TrainConfig:
         """Read the settings that the run began with.

@@ -49,11 +49,13 @@ def written(config: TrainConfig) -> str:
 
 def _approach(name: Any) -> Approach:
     if name is None:
-        raise UsageError("no network is named", hint=f"add --model, one of {', '.join(Approach)}")
-    try:
-        return Approach(name)
-    except ValueError as cause:
-        raise UsageError(f"model {name!r} is none of {', '.join(Approach)}") from cause
+        raise UsageError("no network is named", hint=f"add --model, one of {_NAMES}")
+    if name not in MODEL_DEFAULTS:
+        raise UsageError(f"model {name!r} is none of {_NAMES}")
+    return Approach(name)
+
+
+_NAMES = ", ".join(MODEL_DEFAULTS)
 
 
 def _require_map_for_masks(config: TrainConfig) -> None:

@@ -197,6 +197,7 @@ class TrainingRun:
         if self._fabric.is_global_zero:
             info = _describe(self._config, self._data, validation, scores)
             save_checkpoint(self._folder.checkpoint, network, info)
+            self._folder.end()
 
     def _final_scores(self, network: nn.Module) -> tuple[PatientScores, Validation]:
         """Take the best epoch's scores, or score the slices that a stride left out."""

@@ -3,6 +3,7 @@
 
 import argparse
 import contextlib
+import logging
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -75,6 +76,7 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
 def _train(options: argparse.Namespace) -> int:
     if options.resume is not None:
         _refuse_settings_beside_resume(options)
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # it announces itself
     from aminet_train import fit
     from aminet_train.processes import is_first_process
 

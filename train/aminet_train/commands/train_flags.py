@@ -137,7 +137,8 @@ GROUPS: Mapping[str, Sequence[Flag]] = {
             "precision",
             "precision",
             str,
-            "bf16-mixed is faster where the CPU has AMX or AVX512-BF16; default 32-true",
+            "bf16-mixed pays where the CPU has AMX or AVX512-BF16 and is slower elsewhere; "
+            "default 32-true",
             ("32-true", "bf16-mixed"),
         ),
         Flag("threads", "processes.threads", int, "of each process; default all cores"),
