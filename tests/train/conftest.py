@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """A small prepared cohort whose clots are bright squares, and so can be learned in seconds."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from aminet_runtime.regions import REGION_COUNT, Regions
+from aminet_train.checkpoint import CheckpointInfo, save_checkpoint
+from aminet_train.networks import Approach, build_network
+from aminet_train.networks.simple_cnn import SimpleCnnConfig
 from aminet_train.prepared import (
     CELL_GRID,
     PATIENTS_FOLDER,
@@ -18,6 +23,7 @@ from aminet_train.prepared import (
 )
 from aminet_train.preprocessing import PreprocessingConfig
 from aminet_train.splits import draw_splits, write_splits
+from aminet_train.thresholds import ChosenRule
 
 SIZE_PX = (64, 64)
 SLICE_COUNT = 12
@@ -63,3 +69,40 @@ def _write_patient(folder: Path, generator: np.random.Generator, name: str) -> N
         truth=PatientTruth(labels, cells),
         scan=ScanInfo((*SIZE_PX, SLICE_COUNT), (0.5, 0.5, 0.6), name),
     )
+
+
+@pytest.fixture(scope="session")
+def cohort_with_spiral(prepared_cohort, tmp_path_factory) -> PreparedCohort:
+    """The same patients, whose SPIRAL maps are high where the clot is, and here and there."""
+    root = tmp_path_factory.mktemp("with-spiral") / "prepared"
+    shutil.copytree(prepared_cohort.root, root)
+    for number, path in enumerate(sorted(root.rglob("labels.npy"))):
+        noise = np.random.default_rng(number).random((SLICE_COUNT, REGION_COUNT))
+        values = np.maximum(0.8 * noise, 0.7 * np.load(path))
+        np.save(path.with_name("spiral.npy"), values.astype(np.float32))
+    return PreparedCohort.open(root)
+
+
+@pytest.fixture(scope="session")
+def write_network(preprocessing_config, regions):
+    """Write the checkpoint of an untrained network that flags here and there."""
+
+    def write(folder: Path, *, seed: int, regions: Regions = regions) -> Path:
+        torch.manual_seed(seed)
+        config = SimpleCnnConfig(features=16, extra_layers=0, pool=2)
+        network = build_network(config, in_channels=1, size_px=SIZE_PX)
+        rule = ChosenRule((0.5,) * REGION_COUNT, 0.5, 1)
+        info = CheckpointInfo(Approach.SIMPLE_CNN, config, preprocessing_config, regions, rule, {})
+        save_checkpoint(folder, network, info)
+        return folder
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def judged_models(write_network, tmp_path_factory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("models")
+    return {
+        name: write_network(root / name / "checkpoint", seed=seed)
+        for seed, name in enumerate(("first", "second", "third"))
+    }

@@ -12,7 +12,8 @@ from aminet_train.checkpoint import load_info, load_network
 from aminet_train.commands.evaluate import main as evaluate_main
 from aminet_train.commands.train import main as train_main
 from aminet_train.dataset import SliceDataset
-from aminet_train.evaluate import evaluate_checkpoint, score_patient
+from aminet_train.evaluate import score_patient
+from aminet_train.evaluation import evaluate_checkpoint
 from aminet_train.fit import train
 from aminet_train.losses import LossConfig
 from aminet_train.networks import Approach, build_network
@@ -130,7 +131,7 @@ def test_commands_train_and_evaluate(prepared_cohort, tmp_path, capsys):
     assert report["split"] == "test"
     assert {"tp", "fp", "fn", "tn", "f1_ci95"} <= set(report["slice"])
     assert evaluate_main(arguments) == 0
-    assert "region sets found exactly" in capsys.readouterr().out
+    assert "Results on 4 test patients" in capsys.readouterr().out
 
 
 def test_errors_are_one_line_and_an_exit_code(tmp_path, capsys):

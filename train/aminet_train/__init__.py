@@ -21,6 +21,7 @@ The way through the package, in the order of use:
     augment         changes that are true to CT
     networks        simple_cnn, mobilenetv2, efficientformerv2, and their common heads
     model           preprocessing + network + sigmoid: what is exported
+<<<<<<< HEAD
     settings        TOML to frozen dataclasses and back; an unknown key is an error
     train_config, train_defaults, train_settings   the settings of a run, from defaults to flags
     starting_network  random, pretrained, or another run's weights
@@ -31,8 +32,25 @@ The way through the package, in the order of use:
     progress, run_state, run_folder, run_log   where a run is, on disk and in figures
     training_run, fit  a run from beginning to checkpoint, or from its state
     metrics         counts, precision, recall, F1, average precision at slice and patient level
+=======
+    fit             training on Lightning
+    metrics         counts, precision, recall, F1, average precision, bootstrap intervals
+    curves          precision against recall, reliability, sweep of a threshold
+>>>>>>> 6b3c68a (Set models side by side at both levels, with SPIRAL and ensembles)
     thresholds      decision rule from validation scores
-    evaluate        scores of a split, and their metrics
+    answers         what an approach says about a patient, and how far it is right, at both levels
+    evaluate        scores of one patient by a network, metrics of scores
+    spiral          the baseline: a threshold on the SPIRAL map
+    ensemble        members that vote, in one folder
+    pool            cohorts of several kinds side by side
+    candidates      what can be evaluated: checkpoint, bundle, ensemble
+    twins           do the flags go with the clot
+    evaluation      models side by side
+    report_tables   its tables
+    plots           curves as PNG
+    mistakes        the worst mistakes as pictures
+    saved_scores    scores as npz, to compute the counts again
+    evaluation_files  the folder of an evaluation
     checkpoint      weights as safetensors, everything else as JSON
     commands        aminet-prepare, aminet-train, aminet-evaluate
 

@@ -70,19 +70,90 @@ def average_precision(scores: NDArray[np.float32], truth: NDArray[np.bool_]) -> 
     return float(value)
 
 
-def f1_interval(
+@dataclass(frozen=True, slots=True)
+class Intervals:
+    """95 % intervals of three shares, each (low, high)."""
+
+    precision: tuple[float, float]
+    recall: tuple[float, float]
+    f1: tuple[float, float]
+
+    def to_json(self) -> dict[str, list[float]]:
+        """Return `precision_ci95`, `recall_ci95` and `f1_ci95`."""
+        return {f"{name}_ci95": list(bounds) for name, bounds in asdict(self).items()}
+
+
+def intervals(
     per_patient: Sequence[Counts], *, seed: int = 0, rounds: int = BOOTSTRAP_ROUNDS
-) -> tuple[float, float]:
-    """Bootstrap a 95 % interval of F1 by drawing patients with replacement.
+) -> Intervals:
+    """Bootstrap 95 % intervals by drawing patients with replacement.
 
     Patients are drawn, not pairs, since the pairs of one patient depend on each other.
     """
-    table = np.array([[c.tp, c.fp, c.fn] for c in per_patient], dtype=np.float64)
-    draws = np.random.default_rng(seed).integers(0, len(table), (rounds, len(table)))
-    tp, fp, fn = table[draws].sum(axis=1).T
-    f1 = np.divide(2 * tp, 2 * tp + fp + fn, out=np.zeros_like(tp), where=tp + fp + fn > 0)
+    tp, fp, fn = _drawn_sums([per_patient], seed=seed, rounds=rounds)[0]
+    return Intervals(
+        precision=_middle(_shares(tp, tp + fp)),
+        recall=_middle(_shares(tp, tp + fn)),
+        f1=_middle(_shares(2 * tp, 2 * tp + fp + fn)),
+    )
+
+
+def f1_interval(
+    per_patient: Sequence[Counts], *, seed: int = 0, rounds: int = BOOTSTRAP_ROUNDS
+) -> tuple[float, float]:
+    """Bootstrap a 95 % interval of F1 by drawing patients with replacement."""
+    return intervals(per_patient, seed=seed, rounds=rounds).f1
+
+
+def f1_difference_interval(
+    first: Sequence[Counts],
+    second: Sequence[Counts],
+    *,
+    seed: int = 0,
+    rounds: int = BOOTSTRAP_ROUNDS,
+) -> tuple[float, float]:
+    """Bootstrap a 95 % interval of F1(first) - F1(second), both on the same drawn patients.
+
+    Args:
+        first: Counts of each patient under one approach.
+        second: Counts of the same patients, in the same order, under another.
+        seed: Of the draws.
+        rounds: Number of draws.
+    """
+    if len(first) != len(second):
+        raise ValueError(f"{len(first)} and {len(second)} patients cannot be paired")
+    drawn = _drawn_sums([first, second], seed=seed, rounds=rounds)
+    one, other = (_shares(2 * tp, 2 * tp + fp + fn) for tp, fp, fn in drawn)
+    return _middle(one - other)
+
+
+def total(per_patient: Sequence[Counts]) -> Counts:
+    """Add up the counts of patients."""
+    return Counts(
+        tp=sum(counts.tp for counts in per_patient),
+        fp=sum(counts.fp for counts in per_patient),
+        fn=sum(counts.fn for counts in per_patient),
+        tn=sum(counts.tn for counts in per_patient),
+    )
+
+
+def _drawn_sums(
+    groups: Sequence[Sequence[Counts]], *, seed: int, rounds: int
+) -> list[NDArray[np.float64]]:
+    """Sum tp, fp, fn over the same drawn patients of each group: [3, rounds] a group."""
+    tables = [np.array([[c.tp, c.fp, c.fn] for c in group], np.float64) for group in groups]
+    patients = len(tables[0])
+    draws = np.random.default_rng(seed).integers(0, patients, (rounds, patients))
+    return [table[draws].sum(axis=1).T for table in tables]
+
+
+def _shares(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+
+
+def _middle(values: NDArray[np.float64]) -> tuple[float, float]:
     tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(f1, [tail, 1 - tail])
+    low, high = np.quantile(values, [tail, 1 - tail])
     return float(low), float(high)
 
 

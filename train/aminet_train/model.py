@@ -23,3 +23,15 @@ class DeployableModel(nn.Module):
         """Map raw HU [N, C, H, W] to probabilities [N, 15] and evidence 0..1 [N, 15, h, w]."""
         logits, evidence = self.network(self.preprocessing(slices))
         return logits.sigmoid(), evidence.sigmoid()
+
+
+class SpiralModel(DeployableModel):
+    """The SPIRAL baseline: the planes go to the maximum as they are.
+
+    The map is a probability already, so there is no window, no resize and no sigmoid.
+    """
+
+    def forward(self, slices: Tensor) -> tuple[Tensor, Tensor]:
+        """Map planes [N, 2, H, W], SPIRAL and atlas, to probabilities and evidence."""
+        probabilities, evidence = self.network(slices)
+        return probabilities, evidence

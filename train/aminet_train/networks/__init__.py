@@ -11,6 +11,7 @@ from torch import nn
 from aminet_train.networks.efficientformerv2 import EfficientFormerV2, EfficientFormerV2Config
 from aminet_train.networks.mobilenetv2 import MobileNetV2, MobileNetV2Config
 from aminet_train.networks.simple_cnn import SimpleCnn, SimpleCnnConfig
+from aminet_train.networks.spiral import SpiralConfig, SpiralMaximum
 
 
 class Approach(StrEnum):
@@ -19,14 +20,16 @@ class Approach(StrEnum):
     SIMPLE_CNN = "simple_cnn"
     MOBILENETV2 = "mobilenetv2"
     EFFICIENTFORMERV2 = "efficientformerv2"
+    SPIRAL = "spiral"
 
 
-NetworkConfig = SimpleCnnConfig | MobileNetV2Config | EfficientFormerV2Config
+NetworkConfig = SimpleCnnConfig | MobileNetV2Config | EfficientFormerV2Config | SpiralConfig
 
 CONFIG_TYPES: dict[Approach, type[NetworkConfig]] = {
     Approach.SIMPLE_CNN: SimpleCnnConfig,
     Approach.MOBILENETV2: MobileNetV2Config,
     Approach.EFFICIENTFORMERV2: EfficientFormerV2Config,
+    Approach.SPIRAL: SpiralConfig,
 }
 
 
@@ -55,6 +58,8 @@ def build_network(
         in_channels: C of the input.
         size_px: Height and width of the input.
     """
+    if isinstance(config, SpiralConfig):
+        return SpiralMaximum(config)
     if isinstance(config, SimpleCnnConfig):
         return SimpleCnn(in_channels, size_px, config)
     if isinstance(config, EfficientFormerV2Config):
