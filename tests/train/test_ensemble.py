@@ -6,6 +6,7 @@ import pytest
 from aminet_runtime.errors import InputInconsistent, ModelInvalid, ModelUntrusted, UsageError
 from aminet_runtime.regions import Regions
 from aminet_train.candidates import open_candidate
+from aminet_train.commands.train import main as train_main
 from aminet_train.ensemble import assemble, load_ensemble
 from aminet_train.evaluation import EvaluationPlan, evaluate
 
@@ -70,3 +71,11 @@ def test_refuses_members_of_other_regions(judged_models, tmp_path, write_network
     first, second, _third = judged_models.values()
     with pytest.raises(InputInconsistent, match="different regions"):
         assemble([first, second, other], tmp_path / "mixed")
+
+
+def test_command_puts_members_together(judged_models, tmp_path, capsys):
+    arguments = ["--model", "ensemble", "--run", str(tmp_path / "vote")]
+    assert train_main(arguments) == 2
+    assert "add --members A B C" in capsys.readouterr().err
+    assert train_main([*arguments, "--members", *map(str, judged_models.values())]) == 0
+    assert len(load_ensemble(tmp_path / "vote").members) == 3

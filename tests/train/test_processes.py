@@ -12,7 +12,7 @@ import torch
 
 from aminet_train.batches import EpochBatches, Share
 from aminet_train.dataset import SliceDataset
-from aminet_train.evaluate import evaluate_checkpoint
+from aminet_train.evaluation import evaluate_checkpoint
 from aminet_train.patients import gather_patients
 from aminet_train.splits import Split
 from aminet_train.train_settings import resolve

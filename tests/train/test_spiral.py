@@ -7,6 +7,7 @@ import torch
 from aminet_runtime.errors import InputMissing, UsageError
 from aminet_runtime.patient import Channel
 from aminet_train.checkpoint import load_info, load_model
+from aminet_train.commands.train import main as train_main
 from aminet_train.networks import Approach
 from aminet_train.networks.spiral import SpiralConfig, SpiralMaximum
 from aminet_train.spiral import fit_threshold, spiral_scores, sweep_table, train_spiral
@@ -98,3 +99,11 @@ def test_refuses_a_run_that_has_a_checkpoint(cohort_with_spiral, tmp_path):
     train_spiral([cohort_with_spiral.root], tmp_path / "run")
     with pytest.raises(UsageError, match="has a checkpoint already"):
         train_spiral([cohort_with_spiral.root], tmp_path / "run")
+
+
+def test_command_fits_the_threshold(cohort_with_spiral, tmp_path, capsys):
+    arguments = ["--model", "spiral", "--run", str(tmp_path / "run")]
+    assert train_main(arguments) == 2
+    assert "add --data PREPARED" in capsys.readouterr().err
+    assert train_main([*arguments, "--data", str(cohort_with_spiral.root)]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "run" / "checkpoint")

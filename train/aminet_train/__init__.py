@@ -52,7 +52,11 @@ The way through the package, in the order of use:
     saved_scores    scores as npz, to compute the counts again
     evaluation_files  the folder of an evaluation
     checkpoint      weights as safetensors, everything else as JSON
-    commands        aminet-prepare, aminet-train, aminet-evaluate
+    tune_space      what aminet-tune searches
+    tune_trials     the journal of a search
+    tune            Optuna proposes, ASHA stops, Ray runs
+    tune_report     what a search found
+    commands        aminet-prepare, aminet-train, aminet-tune, aminet-evaluate
 
 Array convention: slices are [C, H, W] or [N, C, H, W], canonical LPS (rows from anterior to
 posterior, columns from the patient's right to left); scores and labels are [Z, 15].

@@ -128,7 +128,7 @@ def count_patients(
 
 def affected_regions(labels: NDArray[np.generic]) -> NDArray[np.bool_]:
     """Return bool [15]: the union of the slices' labels [m, 15]."""
-    affected: NDArray[np.bool_] = labels.astype(np.bool_).any(axis=0)
+    affected: NDArray[np.bool_] = np.logical_or.reduce(labels.astype(np.bool_), axis=0)
     return affected
 
 
@@ -162,4 +162,5 @@ def _majority(flags: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def _ranking(flags: NDArray[np.bool_], scores: NDArray[np.float32]) -> NDArray[np.float32]:
     votes = np.count_nonzero(flags, axis=0)
     mean: NDArray[np.float64] = scores.mean(axis=0, dtype=np.float64)
-    return ((votes + mean) / (len(flags) + 1)).astype(np.float32)
+    ranking: NDArray[np.float32] = ((votes + mean) / (len(flags) + 1)).astype(np.float32)
+    return ranking

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from aminet_train.answers import affected_regions
@@ -70,8 +71,8 @@ def mistakes_picture(
 ) -> bytes | None:
     """Draw the cached slice of each mistake, the evidence of its region on top.
 
-    Evidence is drawn in blue where it is above half of its highest value in the slice; the cells
-    that hold clot of the region are outlined.
+    Evidence is drawn in blue from half-way between its median and its highest value in the slice;
+    the cells that hold clot of the region are outlined.
 
     Returns:
         A PNG, or None where the cohort holds none of these images.
@@ -106,11 +107,8 @@ def _draw(axes: Any, candidate: Candidate, mistake: Mistake) -> None:
     evidence = candidate.evidence(patient, number)
     if evidence is not None:
         axes.imshow(_overlay(evidence[mistake.region]), extent=extent, interpolation="bilinear")
-    clot = _clot_cells(patient, mistake.region)[number]
-    if clot.any():
-        rows, columns = (np.arange(n) + 0.5 for n in CELL_GRID)
-        centres = columns * width / CELL_GRID[1], rows * height / CELL_GRID[0]
-        axes.contour(*centres, clot.astype(float), levels=[0.5], colors=CLOT_COLOUR)
+    for row, column in np.argwhere(_clot_cells(patient, mistake.region)[number]).tolist():
+        axes.add_patch(_cell_outline(row, column, height=height, width=width))
     kind = "missed" if mistake.is_missed else "flagged in vain"
     name = candidate.regions.names[mistake.region]
     axes.set_title(
@@ -119,9 +117,18 @@ def _draw(axes: Any, candidate: Candidate, mistake: Mistake) -> None:
     )
 
 
+def _cell_outline(row: int, column: int, *, height: int, width: int) -> Rectangle:
+    high, wide = height / CELL_GRID[0], width / CELL_GRID[1]
+    return Rectangle(
+        (column * wide, row * high), wide, high, fill=False, edgecolor=CLOT_COLOUR, linewidth=1.2
+    )
+
+
 def _overlay(evidence: NDArray[np.float32]) -> NDArray[np.float32]:
     """Turn a map [h, w] into colours with transparency [h, w, 4]."""
-    strength = np.clip(evidence / max(float(evidence.max()), 1e-6) * 2 - 1, 0, 1)
+    ground = float(np.median(evidence))
+    height = max(float(evidence.max()) - ground, 1e-6)
+    strength = np.clip((evidence - ground) / height * 2 - 1, 0, 1)
     colour = [int(COLOURS[5][place : place + 2], 16) / 255 for place in (1, 3, 5)]
     overlay = np.empty((*evidence.shape, 4), np.float32)
     overlay[..., :3] = colour

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from aminet_train.curves import PrecisionRecallCurve, ReliabilityBin
@@ -105,6 +106,7 @@ def learning_plot(
         axes.plot(epochs, values, color=COLOURS[1], linewidth=2, marker="o", label=f"best: {best}")
         axes.legend(loc="lower right", fontsize=8)
     axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel(metric)
     axes.grid(visible=True, alpha=0.25)
     return _png(figure)
@@ -141,14 +143,21 @@ def trials_plot(
             axes.set_xticks(range(len(ticks)), ticks)
             axes.set_xlim(-0.5, len(ticks) - 0.5)
         elif name in logarithmic:
-            axes.set_xscale("log")
-        axes.set_xlabel(name.replace("_", " "))
+            _logarithmic(axes)
+        axes.set_xlabel(name.rpartition(".")[2].replace("_", " "))
         axes.set_ylabel(metric)
         axes.grid(visible=True, alpha=0.25)
     for axes in figure.axes[len(parameters) :]:
         axes.set_visible(False)
     figure.supxlabel("diamond: the best trial", fontsize=8)
     return _png(figure)
+
+
+def _logarithmic(axes: Any) -> None:
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _places(settings: Sequence[Any]) -> tuple[Sequence[float], list[str] | None]:

@@ -48,14 +48,12 @@ def written(config: TrainConfig) -> str:
 
 
 def _approach(name: Any) -> Approach:
+    networks = ", ".join(MODEL_DEFAULTS)
     if name is None:
-        raise UsageError("no network is named", hint=f"add --model, one of {_NAMES}")
+        raise UsageError("no network is named", hint=f"add --model, one of {networks}")
     if name not in MODEL_DEFAULTS:
-        raise UsageError(f"model {name!r} is none of {_NAMES}")
+        raise UsageError(f"model {name!r} is none of {networks}")
     return Approach(name)
-
-
-_NAMES = ", ".join(MODEL_DEFAULTS)
 
 
 def _require_map_for_masks(config: TrainConfig) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from aminet_runtime.console import command_parser, run_command
 from aminet_runtime.errors import UsageError
 from aminet_train.commands.train_flags import add_flags, defaults_table, given_settings
+from aminet_train.commands.train_others import OTHER_MODELS, train_other
 from aminet_train.train_defaults import MODEL_DEFAULTS
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ defaults of each network (the source report's best trials on CTA; its best on SP
 examples:
   aminet-train --model mobilenetv2 --data prepared
   aminet-train --model mobilenetv2 --data prepared --masks --window 3 --slab --run runs/first
+  aminet-train --model spiral --data prepared          the baseline: a threshold, no network
+  aminet-train --model ensemble --members runs/a/checkpoint runs/b/checkpoint runs/c/checkpoint
   aminet-train --resume runs/first                     after a crash, to the same result
   aminet-train --config runs/first/config.toml --seed 1
   tensorboard --logdir runs
@@ -55,9 +58,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _add_run_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("run")
-    group.add_argument("--model", choices=tuple(MODEL_DEFAULTS))
+    group.add_argument("--model", choices=(*MODEL_DEFAULTS, *OTHER_MODELS))
     group.add_argument(
         "--data", type=Path, nargs="+", metavar="PREPARED", help="cohorts that aminet-prepare made"
+    )
+    group.add_argument(
+        "--members",
+        type=Path,
+        nargs="+",
+        metavar="MODEL",
+        help="of --model ensemble: 3, 5 or 7 checkpoints or bundles, which vote",
     )
     group.add_argument("--run", type=Path, metavar="DIR", help="default runs/MODEL-TIME")
     group.add_argument("--config", type=Path, metavar="FILE", help="settings as TOML")
@@ -76,6 +86,9 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
 def _train(options: argparse.Namespace) -> int:
     if options.resume is not None:
         _refuse_settings_beside_resume(options)
+    if options.model in OTHER_MODELS:
+        print(train_other(options))
+        return 0
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # it announces itself
     from aminet_train import fit
     from aminet_train.processes import is_first_process

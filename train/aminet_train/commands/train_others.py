@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`aminet-train` for what is no network: the SPIRAL threshold and the ensemble."""
+
+import argparse
+import time
+from pathlib import Path
+
+from aminet_runtime.errors import UsageError
+
+OTHER_MODELS = ("spiral", "ensemble")
+
+
+def train_other(options: argparse.Namespace) -> Path:
+    """Fit the SPIRAL threshold or put an ensemble together.
+
+    Returns:
+        The checkpoint's folder, or the ensemble's.
+
+    Raises:
+        UsageError: What the model is made of is not given.
+    """
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    run = options.run or Path("runs") / f"{options.model}-{stamp}"
+    if options.model == "ensemble":
+        from aminet_train.ensemble import assemble
+
+        if not options.members:
+            raise UsageError("an ensemble has members", hint="add --members A B C")
+        return assemble(options.members, run)
+    from aminet_train.spiral import train_spiral
+
+    if not options.data:
+        raise UsageError("there are no patients to learn from", hint="add --data PREPARED")
+    return train_spiral(options.data, run)
