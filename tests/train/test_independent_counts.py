@@ -83,7 +83,7 @@ def write_patient(folder: Path, generator: np.random.Generator) -> None:
         clot[i : i + 2, j, k : k + 2] = value
         spiral[i, j, k] = generator.integers(300, 1000)
     volumes = {
-        "CTA2regA": generator.normal(40, 200, SHAPE),
+        "CTA2regA": head_hu(generator),
         "ATLASMASKregA": atlas,
         f"{folder.name}_clot": clot,
     }
@@ -92,6 +92,14 @@ def write_patient(folder: Path, generator: np.random.Generator) -> None:
         nibabel.save(image, folder / f"{stem}.nii.gz")
     scaled = nibabel.Nifti1Image((spiral / 1000).astype(np.float32), LPS)
     nibabel.save(scaled, folder / "SpiralregA.nii.gz")
+
+
+def head_hu(generator: np.random.Generator) -> np.ndarray:
+    """Return brain in a skull in air, which is what aminet-prepare takes for a head."""
+    rows, columns, _ = np.ogrid[-1 : 1 : SHAPE[0] * 1j, -1 : 1 : SHAPE[1] * 1j, : SHAPE[2]]
+    radius = np.hypot(rows, columns)
+    brain = generator.normal(40, 60, SHAPE)
+    return np.where(radius < 0.8, brain, np.where(radius < 0.9, 900, -1000))
 
 
 def network_checkpoint(folder: Path, preprocessing: PreprocessingConfig) -> Path:
