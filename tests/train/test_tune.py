@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import csv
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -125,27 +124,26 @@ def arguments(cohort, output, trials):
 
 
 @pytest.mark.slow
-def test_a_search_that_was_killed_goes_on(prepared_cohort, tmp_path, capsys):
+def test_a_search_that_was_killed_goes_on(prepared_cohort, tmp_path, capsys, monkeypatch):
     pytest.importorskip("ray", reason="the extra 'tune' is not installed")
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # or other work on this machine starves it
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     output = tmp_path / "search"
     command = [sys.executable, "-m", "aminet_train.commands.tune"]
-    process = subprocess.Popen(
-        [*command, *arguments(prepared_cohort, output, 4)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+    process = subprocess.Popen([*command, *arguments(prepared_cohort, output, 3)])
     _wait_for(lambda: list(output.glob("trials/*/epochs.json")), process)
     process.send_signal(signal.SIGKILL)
     process.wait()
     before = {trial.name: trial for trial in read_trials(output)}
-    assert main(arguments(prepared_cohort, output, 4)) == 0
+    assert main(arguments(prepared_cohort, output, 3)) == 0
     assert "aminet-train --model simple_cnn" in capsys.readouterr().out
     after = {trial.name: trial for trial in read_trials(output)}
-    assert len(after) == 4, "the trials that had begun count"
+    assert len(after) == 3, "the trials that had begun count"
     assert before.keys() <= after.keys()
     assert all(trial.outcome is not None for trial in after.values())
     with (output / "trials.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 4
+    assert len(rows) == 3
     assert float(rows[0]["best_slice_ap"]) == max(trial.score for trial in after.values())
     best = json.loads((output / "best.json").read_text())
     assert best["trial"] == rows[0]["trial"]

@@ -19,7 +19,7 @@ from aminet_runtime.patient import Channel
 from aminet_runtime.publish import write_whole
 from aminet_runtime.regions import REGION_COUNT
 from aminet_train.answers import affected_regions
-from aminet_train.checkpoint import CheckpointInfo, save_checkpoint
+from aminet_train.checkpoint import ABOUT_FILE, CheckpointInfo, save_checkpoint
 from aminet_train.curves import sweep
 from aminet_train.evaluate import evaluate_scores
 from aminet_train.networks import Approach
@@ -54,7 +54,7 @@ def train_spiral(data: Sequence[Path], run: Path) -> Path:
         UsageError: The run has a checkpoint already.
     """
     target = run / CHECKPOINT_FOLDER
-    if target.exists():
+    if (target / ABOUT_FILE).exists():
         raise UsageError("this run has a checkpoint already", path=run, hint="choose another --run")
     cohort, patients = gather_patients(data)
     if not patients[Split.TRAIN]:
