@@ -130,10 +130,11 @@ def test_a_search_that_was_killed_goes_on(prepared_cohort, tmp_path, capsys, mon
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     output = tmp_path / "search"
     command = [sys.executable, "-m", "aminet_train.commands.tune"]
-    process = subprocess.Popen([*command, *arguments(prepared_cohort, output, 3)])
-    _wait_for(lambda: list(output.glob("trials/*/epochs.json")), process)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    with subprocess.Popen([*command, *arguments(prepared_cohort, output, 3)]) as process:
+        try:
+            _wait_for(lambda: list(output.glob("trials/*/epochs.json")), process)
+        finally:
+            process.send_signal(signal.SIGKILL)
     before = {trial.name: trial for trial in read_trials(output)}
     assert main(arguments(prepared_cohort, output, 3)) == 0
     assert "aminet-train --model simple_cnn" in capsys.readouterr().out
@@ -151,7 +152,7 @@ def test_a_search_that_was_killed_goes_on(prepared_cohort, tmp_path, capsys, mon
     assert (output / "parameters.png").exists()
 
 
-def _wait_for(condition, process, *, seconds=240):
+def _wait_for(condition, process, *, seconds=600):
     deadline = time.monotonic() + seconds
     while not condition():
         assert process.poll() is None, "the search ended early"
