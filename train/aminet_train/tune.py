@@ -7,6 +7,7 @@ ASHA from our journal (`tune_trials`), trials that had not ended go on first.
 Source: Li et al., A system for massively parallel hyperparameter tuning, MLSys 2020 (ASHA).
 """
 
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -222,6 +223,8 @@ def _import_ray() -> Any:
 def _start_ray(plan: TunePlan) -> None:
     import ray  # noqa: PLC0415
 
+    # a failed trial is told in one line at the end, by us
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if plan.address is not None:
         ray.init(address=plan.address, **options)
@@ -308,7 +311,7 @@ def _journal(ray_tune: Any, plan: TunePlan, ended: int, on_progress: OnProgress)
 
         def on_trial_error(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:  # noqa: ARG002
             folder = begin_trial(plan.output, trial.config).folder
-            record_end(folder, Outcome.FAILED, "the trial's process died")
+            record_end(folder, Outcome.FAILED, f"ended unexpectedly; see {RAY_FOLDER}")
             self._count()
 
         def _count(self) -> None:
