@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aminet_runtime.errors import InputMissing, UsageError
@@ -94,6 +94,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 NUMBERS = st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
 
 
+@example({"a": "\x7f"})
 @given(st.dictionaries(st.sampled_from("abc"), TEXT | NUMBERS | st.booleans() | st.lists(TEXT)))
 def test_toml_values_survive(table):
     assert tomllib.loads(write_toml({**table, "inner": table})) == {**table, "inner": table}

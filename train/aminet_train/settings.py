@@ -167,5 +167,5 @@ def _plain(value: Any) -> Any:
 
 
 def _toml_value(value: Any) -> str:
-    """Write a number, text, truth value or list; JSON's spelling of these is TOML's."""
-    return json.dumps(value, ensure_ascii=False)
+    """Write a number, text, truth value or list; JSON spells them as TOML does, but for DEL."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
