@@ -201,7 +201,7 @@ def test_module_imports_posix_only_modules_in_functions_only(module):
 
 
 HIDE_POSIX = """
-import os, signal, sys
+import os, signal, sys, time
 
 for name in ("resource", "fcntl", "pwd", "grp", "termios"):
     sys.modules[name] = None
@@ -212,6 +212,9 @@ for name in ("sched_getaffinity", "O_NONBLOCK", "O_NOFOLLOW", "O_NOCTTY", "O_CLO
 for name in ("setitimer", "SIGALRM", "ITIMER_REAL"):
     if hasattr(signal, name):
         delattr(signal, name)
+for name in ("CLOCK_BOOTTIME", "clock_gettime"):
+    if hasattr(time, name):
+        delattr(time, name)
 """
 
 
@@ -219,8 +222,10 @@ def test_run_works_where_posix_is_hidden(bundle_path, write_patient, tmp_path):
     answer = in_child(
         HIDE_POSIX + MAIN,
         *("--bundle", bundle_path, write_patient(), "--json", "-o", tmp_path / "results"),
+        "--no-clobber",
     )
 
     assert answer.returncode == 0, answer.stderr
     assert json.loads(answer.stdout)["status"] == "ok"
     assert (tmp_path / "results" / "379" / "result.json").exists()
+    assert (tmp_path / "results" / "379" / "report.html").exists()
