@@ -165,7 +165,7 @@ def test_no_process_outlives_the_command(bundle_path, write_patient, tmp_path, n
     with subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True) as process:
         worker = int(await_text(folder / "pid"))
         process.send_signal(number)
-        process.wait(timeout=20)
+        process.wait(timeout=60)
         if code < 0:  # who is killed cannot end its worker, which ends by itself, but later
             os.kill(worker, signal.SIGTERM)
         await_end(worker)
@@ -177,7 +177,7 @@ def test_no_process_outlives_the_command(bundle_path, write_patient, tmp_path, n
 
 
 def await_text(path):
-    for _ in range(400):
+    for _ in range(1200):
         if path.exists() and path.read_text():
             return path.read_text()
         time.sleep(0.05)
@@ -185,7 +185,7 @@ def await_text(path):
 
 
 def await_end(process_id):
-    for _ in range(200):
+    for _ in range(1200):
         try:
             os.kill(process_id, 0)
         except ProcessLookupError:
@@ -203,7 +203,7 @@ def test_worker_ends_once_its_command_is_gone(bundle_path):
     assert worker.connection.recv() is None, "its session is open"
 
     worker.connection.close()
-    worker._process.join(10)
+    worker._process.join(60)
 
     assert worker._process.exitcode == 0
 
