@@ -10,7 +10,7 @@ import multiprocessing
 import signal
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -202,15 +202,15 @@ def _work(connection: Connection, plan: Plan) -> None:
     """Be a worker: open a session and run what comes through the pipe until it closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command hears it, and ends its workers
     skip_model_converter()
-    with terminating_cleanly():
+    # a pipe that ends means that the command is done, or gone
+    with terminating_cleanly(), connection, suppress(EOFError, ConnectionError):
         session = _open_session(plan)
-        with connection:
-            if isinstance(session, AminetError):
-                connection.send(session)
-                return
-            connection.send(None)
-            with session:
-                _run_all(session, connection, plan)
+        if isinstance(session, AminetError):
+            connection.send(session)
+            return
+        connection.send(None)
+        with session:
+            _run_all(session, connection, plan)
 
 
 def _open_session(plan: Plan) -> AnySession | AminetError:
@@ -223,14 +223,11 @@ def _open_session(plan: Plan) -> AnySession | AminetError:
 
 def _run_all(session: AnySession, connection: Connection, plan: Plan) -> None:
     while True:
-        try:
-            patient: str = connection.recv()
-            outcome = run_patient(session, patient, budget=plan.budget, place=plan.place)
-            if isinstance(outcome.ending, AminetError):
-                outcome = replace(outcome, ending=_sendable(outcome.ending))
-            connection.send(outcome)
-        except (EOFError, ConnectionError):  # the command is done, or gone
-            return
+        patient: str = connection.recv()
+        outcome = run_patient(session, patient, budget=plan.budget, place=plan.place)
+        if isinstance(outcome.ending, AminetError):
+            outcome = replace(outcome, ending=_sendable(outcome.ending))
+        connection.send(outcome)
 
 
 def _sendable(error: AminetError) -> AminetError:
