@@ -1,13 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A checkpoint to a bundle that is proven equal to it.
+"""A checkpoint to a bundle that is proven equal to it, or to an error that says what was lost.
 
-pipeline      the named steps, in order
-onnx_graph    torch to a float ONNX graph, and its check
-openvino_ir   ONNX to OpenVINO IR, with our metadata
-calibration   which slices of which training patients
-quantize      INT8 with the overflow fix; preprocessing stays float
-engines       the same slices through torch, ONNX Runtime and OpenVINO
-parity        largest differences and changed decisions between the stages
-card          the model card
-cli           aminet-export
+In the order of the steps:
+
+    cli              aminet-export
+    runs             the newest finished run of an approach, and its data
+    plan             what is asked of an export, and what it answers
+    pipeline, steps  the named steps, each with result and time
+    source           checkpoint and patients that fit it; leaks are refused
+    onnx_graph       torch to a float ONNX graph, and its check
+    openvino_ir      ONNX to OpenVINO IR, with our metadata
+    calibration      which slices of which training patients
+    quantize         INT8 with the overflow fix; preprocessing stays float
+    onnx_int8        the same for ONNX Runtime
+    networks         float, and what ships after accuracy control
+    layers, restore  which layers make the error; leave them in float
+    slices, scoring  patients as the networks see them, and their scores
+    engines, openvino_scorer
+                     torch, ONNX Runtime and OpenVINO behind one function
+    accuracy, gate   what quantising costs, with an interval; too much is exit code 23
+    judge, parity    held-out patients compare all stages from torch to what ships
+    full_size, preprocessing_check
+                     a patient folder at full size; the graph against the training cache
+    isa_sweep, isa_probe
+                     the same answer on every CPU, a process for each instruction set
+    contents, card   metadata, receipts, self-test, model card
 """

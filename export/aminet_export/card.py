@@ -4,15 +4,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from aminet_export.parity import Parity, parity_table
+from aminet_export.isa_sweep import sweep_table
+from aminet_export.parity import parity_table
+from aminet_export.plan import Verdict
 from aminet_runtime.metadata import Metadata, Precision
 
 
-def model_card(
-    metadata: Metadata,
-    metrics: Mapping[Precision, dict[str, Any]],
-    parity: Mapping[str, Parity],
-) -> str:
+def model_card(metadata: Metadata, verdict: Verdict) -> str:
     """Return the card as Markdown; every figure in it was measured by the export that wrote it."""
     data = metadata.data
     thresholds = " ".join(f"{threshold:.2f}" for threshold in metadata.decision.thresholds)
@@ -37,15 +35,27 @@ slices in a row |
 
 ## Measured on the test patients
 
-{_metrics_table(metrics)}
+{_metrics_table(verdict.metrics)}
 
-Thresholds were chosen on validation patients with the network that ships. F1 is micro-averaged,
-the interval a bootstrap over patients. "Exact" is the share of patients whose set of regions was
-found without a miss and without a false alarm.
+Each network has thresholds of its own, chosen on validation patients in OpenVINO, which ships. F1
+is micro-averaged, the interval a bootstrap over patients. "Exact" is the share of patients whose
+set of regions was found without a miss and without a false alarm.
 
-## One full-size patient, slice by slice
+{_lost(verdict)}
 
-{parity_table(parity)}
+## From torch to this bundle, on held-out patients
+
+{_parity(verdict)}
+
+Window and resize in the graph differ from the training cache by \
+{verdict.preprocessing_difference:.2g} of the input's 0..1 at most; the cache is rounded to 1/255.
+
+## The same answer on every CPU
+
+{sweep_table(verdict.swept)}
+
+{verdict.swept.slices} held-out slices through the whole graph, each instruction set in a process of
+its own, against the exporting process.
 
 ## Limits
 
@@ -56,6 +66,22 @@ found without a miss and without a false alarm.
 - The ImageNet weights that training started from are those of `mobilenet_v2_1.0_224`
   (Apache-2.0), if the checkpoint says so.
 """
+
+
+def _lost(verdict: Verdict) -> str:
+    if verdict.drops is None:
+        return "This is the float network itself: nothing is lost."
+    lines = [f"- {level} level: {drop}" for level, drop in verdict.drops.items()]
+    kept = ", ".join(f"`{name}`" for name in verdict.restored_layers)
+    lines += [f"- put back to float by accuracy control: {kept}"] if kept else []
+    return "From float to what ships, on the same patients:\n\n" + "\n".join(lines)
+
+
+def _parity(verdict: Verdict) -> str:
+    tables = [f"Cached slices:\n\n{parity_table(verdict.parity)}"]
+    if verdict.full_size:
+        tables.append(f"One patient folder at full size:\n\n{parity_table(verdict.full_size)}")
+    return "\n\n".join(tables)
 
 
 def _metrics_table(metrics: Mapping[Precision, dict[str, Any]]) -> str:

@@ -2,63 +2,123 @@
 """The command aminet-export: parse, call, print."""
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from aminet_runtime.console import command_parser, run_command
+from aminet_runtime.console import command_parser, progress_bar, run_command
+from aminet_runtime.errors import UsageError
 
-EXAMPLE = (
-    "example: aminet-export --checkpoint runs/mobilenetv2-1/checkpoint --data prepared --int8 \\\n"
-    "             --parity-patient cohort/phantom-0007 -o mobilenetv2-int8"
-)
+if TYPE_CHECKING:
+    from aminet_export.plan import ExportPlan, ExportReport
+    from aminet_export.steps import StepReport
+
+EXAMPLE = """example:
+  aminet-export --model mobilenetv2 --int8          the newest run below runs/, and its data
+  aminet-export --checkpoint runs/mobilenetv2-1/checkpoint --data prepared --int8 \\
+                --parity-patient cohort/phantom-0007 -o mobilenetv2-int8
+
+exit codes: 23 means that the network was not good enough and nothing was published."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run aminet-export."""
     parser = command_parser("aminet-export", "Turn a checkpoint into a bundle.", EXAMPLE)
-    parser.add_argument("--checkpoint", type=Path, required=True, help="what aminet-train wrote")
-    parser.add_argument("--data", type=Path, nargs="+", required=True, help="prepared cohorts")
+    _add_source_options(parser)
+    _add_target_options(parser)
+    options = parser.parse_args(arguments)
+    return run_command(parser.prog, lambda: _export(options), debug=options.debug)
+
+
+def _add_source_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", help="export the newest finished run of this approach")
+    parser.add_argument("--checkpoint", type=Path, help="what aminet-train wrote")
+    parser.add_argument(
+        "--data", type=Path, nargs="+", help="prepared cohorts; default: those of the run"
+    )
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="default: %(default)s")
     parser.add_argument(
         "--parity-patient",
         type=Path,
-        required=True,
-        help="patient folder on whose full-size slices all engines are compared",
+        metavar="FOLDER",
+        help="patient folder on whose full-size slices all stages are compared, too",
     )
+
+
+def _add_target_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, help="default: MODEL-PRECISION")
-    parser.add_argument("--precision", choices=("fp32", "int8"), default="fp32")
+    parser.add_argument("--precision", choices=("fp32", "fp16", "int8"), default="fp32")
     parser.add_argument("--int8", action="store_const", const="int8", dest="precision")
-    parser.add_argument("--no-onnx", action="store_true", help="leave the float ONNX twin out")
+    parser.add_argument(
+        "--backend",
+        choices=("openvino", "both"),
+        default="both",
+        help="both: with ONNX files for hosts with ONNX Runtime; default: %(default)s",
+    )
+    parser.add_argument(
+        "--max-drop",
+        type=float,
+        default=0.01,
+        metavar="F1",
+        help="refuse a network that loses more at either level; default: %(default)s",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the calibration draw")
-    options = parser.parse_args(arguments)
-    return run_command(parser.prog, lambda: _export(options), debug=options.debug)
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
 def _export(options: argparse.Namespace) -> int:
     from aminet_runtime.engines.openvino_import import import_openvino
 
     import_openvino()  # first of all: it caps the instruction set and keeps telemetry out
-    from aminet_export.parity import parity_table
-    from aminet_export.pipeline import ExportPlan, export_bundle
-    from aminet_runtime.metadata import Precision
-    from aminet_train.checkpoint import load_info
+    from aminet_export.pipeline import export_bundle
+    from aminet_export.plan import Listeners
 
-    approach = load_info(options.checkpoint).approach
-    plan = ExportPlan(
-        checkpoint=options.checkpoint,
-        data=tuple(options.data),
-        output=options.output or Path(f"{approach}-{options.precision}"),
-        precision=Precision(options.precision),
-        parity_patient=options.parity_patient,
-        keeps_onnx=not options.no_onnx,
-        seed=options.seed,
-    )
-    report = export_bundle(plan, on_step=lambda name, s: _show(name, s, quiet=options.quiet))
-    print(parity_table(report.parity))
-    print(report.bundle)
+    plan = _plan(options)
+    with progress_bar("export", quiet=options.quiet) as on_progress:
+        listeners = Listeners(
+            on_step=lambda report: _show(report, quiet=options.quiet), on_progress=on_progress
+        )
+        report = export_bundle(plan, listeners)
+    print(json.dumps(report.to_json(), indent=1) if options.json else _table(report))
     return 0
 
 
-def _show(name: str, seconds: float, *, quiet: bool) -> None:
+def _plan(options: argparse.Namespace) -> "ExportPlan":
+    from aminet_export.plan import Backend, ExportPlan
+    from aminet_export.runs import data_of, newest_run
+    from aminet_runtime.metadata import Precision
+    from aminet_train.checkpoint import load_info
+
+    if (options.model is None) == (options.checkpoint is None):
+        raise UsageError("name either --model or --checkpoint", hint="see --help for an example")
+    checkpoint = options.checkpoint or newest_run(options.model, options.runs)
+    approach = load_info(checkpoint).approach
+    return ExportPlan(
+        checkpoint=checkpoint,
+        data=tuple(options.data) if options.data else data_of(checkpoint),
+        output=options.output or Path(f"{approach}-{options.precision}"),
+        precision=Precision(options.precision),
+        backend=Backend(options.backend),
+        max_drop=options.max_drop,
+        parity_patient=options.parity_patient,
+        seed=options.seed,
+    )
+
+
+def _show(report: "StepReport", *, quiet: bool) -> None:
     if not quiet:
-        print(f"{name}: {seconds:.1f} s", file=sys.stderr)
+        clear = "\r\033[K" if sys.stderr.isatty() else ""
+        print(f"{clear}{report.name}: {report.result} ({report.seconds:.1f} s)", file=sys.stderr)
+
+
+def _table(report: "ExportReport") -> str:
+    from aminet_export.isa_sweep import sweep_table
+    from aminet_export.parity import parity_table
+
+    verdict = report.verdict
+    parts = [parity_table(verdict.full_size or verdict.parity), sweep_table(verdict.swept)]
+    drops = verdict.drops or {}
+    parts += [f"{level} level: {drop}" for level, drop in drops.items()]
+    return "\n".join([*parts, str(report.bundle)])

@@ -9,42 +9,51 @@ import torch
 from onnx.checker import ValidationError
 
 from aminet_runtime.errors import ModelInvalid
+from aminet_runtime.publish import write_whole
 from aminet_train.model import DeployableModel
 
 ONNX_FILE = "model.onnx"
 OPSET = 20
 INPUT = "slices"
 OUTPUTS = ("probabilities", "evidence")
+PRODUCER = "aminet"
 
 _TRACED_BATCH = 2  # a batch of one would be taken for a constant
 _TRACED_EDGE_PX = 256  # any size that is not the network's own, or the resize would vanish
 
 
-def export_onnx(model: DeployableModel, path: Path, *, channels: int) -> None:
-    """Write a model as one ONNX file with dynamic N, H and W and no external data.
+def trace(model: DeployableModel, *, planes: int) -> torch.export.ExportedProgram:
+    """Record what a model computes, with N, H and W left open.
 
     Args:
         model: In eval mode.
-        path: Of the file.
-        channels: C of the input.
+        planes: C of the input.
     """
-    example = torch.zeros(_TRACED_BATCH, channels, _TRACED_EDGE_PX, _TRACED_EDGE_PX + 32)
+    example = torch.zeros(_TRACED_BATCH, planes, _TRACED_EDGE_PX, _TRACED_EDGE_PX + 32)
     batch, height, width = (torch.export.Dim(name) for name in ("N", "H", "W"))
+    dynamic = {INPUT: {0: batch, 2: height, 3: width}}
     traced = copy.deepcopy(model)
     with torch.no_grad():
         traced(example)  # EfficientFormerV2 now has its attention biases in its cache, not a trace
-    torch.onnx.export(
-        traced,
-        (example,),
-        path,
+        return torch.export.export(traced, (example,), dynamic_shapes=dynamic)
+
+
+def export_onnx(program: torch.export.ExportedProgram, path: Path) -> None:
+    """Write a traced model as one ONNX file without external data."""
+    exported = torch.onnx.export(
+        program,
         dynamo=True,
         external_data=False,
         opset_version=OPSET,
         input_names=[INPUT],
         output_names=list(OUTPUTS),
-        dynamic_shapes={"slices": {0: batch, 2: height, 3: width}},
         verbose=False,
     )
+    if exported is None:
+        raise ModelInvalid("torch made no ONNX of the network", path=path)
+    model = exported.model_proto
+    _forget_origin(model)
+    write_whole(path, model.SerializeToString(deterministic=True))
 
 
 def check_onnx(path: Path) -> None:
@@ -57,14 +66,30 @@ def check_onnx(path: Path) -> None:
         onnx.checker.check_model(path, full_check=True)
     except ValidationError as cause:
         raise ModelInvalid(f"not valid ONNX: {cause}", path=path) from cause
-    graph = onnx.load(path).graph
-    names = tuple(value.name for value in graph.input), tuple(value.name for value in graph.output)
+    model = onnx.load(path, load_external_data=False)
+    names = tuple(v.name for v in model.graph.input), tuple(v.name for v in model.graph.output)
     if names != ((INPUT,), OUTPUTS):
         raise ModelInvalid(f"inputs and outputs are {names}", path=path)
+    if any(tensor.data_location == tensor.EXTERNAL for tensor in model.graph.initializer):
+        raise ModelInvalid("weights lie in another file", path=path)
 
 
 def add_onnx_metadata(path: Path, values: dict[str, str]) -> None:
     """Write key-value pairs into the file's metadata_props."""
     model = onnx.load(path)
     onnx.helper.set_model_props(model, values)
-    onnx.save(model, path)
+    write_whole(path, model.SerializeToString(deterministic=True))
+
+
+def _forget_origin(model: onnx.ModelProto) -> None:
+    """Take out which source file and line each node came from: folders of one machine."""
+    model.producer_name, model.producer_version = PRODUCER, ""
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output):
+        del value.metadata_props[:]
+    for tensor in model.graph.initializer:
+        del tensor.metadata_props[:]
+    del model.graph.metadata_props[:]
+    del model.metadata_props[:]

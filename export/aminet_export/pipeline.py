@@ -1,210 +1,160 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checkpoint to bundle, step by step; the bundle appears whole or not at all."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import openvino as ov
-
-from aminet_export.calibration import CalibrationSlice, calibration_hu, choose_calibration
-from aminet_export.contents import BundleContents, write_contents
-from aminet_export.engines import onnx_scorer, openvino_scorer, torch_scorer
-from aminet_export.onnx_graph import ONNX_FILE, check_onnx, export_onnx
+from aminet_export.contents import BundleContents, seal, write_card, write_selftest_of
+from aminet_export.full_size import judge_full_size
+from aminet_export.judge import (
+    Accuracy,
+    judge_accuracy,
+    judge_instruction_sets,
+    judge_parity,
+    parity_patients,
+    shipped_stage,
+    stage_scorers,
+)
+from aminet_export.networks import Networks, calibrate_and_quantise, settle_network
+from aminet_export.onnx_graph import ONNX_FILE, OPSET, check_onnx, export_onnx, trace
+from aminet_export.onnx_int8 import ONNX_INT8_FILE, quantize_onnx
 from aminet_export.openvino_ir import convert
-from aminet_export.parity import Parity, compare
-from aminet_export.quantize import quantize
-from aminet_export.scoring import FolderScores, score_cached, score_folder
-from aminet_export.steps import OnStep, StepLog
-from aminet_runtime.bundle import write_checksums
-from aminet_runtime.errors import InputMissing
+from aminet_export.parity import Parity
+from aminet_export.plan import Backend, ExportPlan, ExportReport, Listeners, Verdict
+from aminet_export.source import Source, load_source
+from aminet_export.steps import StepLog
 from aminet_runtime.metadata import Precision
 from aminet_runtime.publish import publish_folder
-from aminet_train.checkpoint import CheckpointInfo, load_model
-from aminet_train.evaluate import evaluate_scores
-from aminet_train.model import DeployableModel
-from aminet_train.patients import PatientsBySplit, gather_patients
-from aminet_train.splits import Split
-from aminet_train.thresholds import ChosenRule, choose_rule
-
-CALIBRATION_SLICES = 300
-"""NNCF's own default."""
-
-REFERENCE = "torch"
-"""What the other engines are compared with."""
 
 
-@dataclass(frozen=True, slots=True)
-class ExportPlan:
-    """What to export.
-
-    Attributes:
-        checkpoint: Folder that aminet-train wrote.
-        data: Prepared cohorts: training patients calibrate, validation patients choose the
-            decision rule, test patients measure.
-        output: Folder of the bundle; must not exist.
-        precision: Of the network that ships, FP32 or INT8.
-        parity_patient: Patient folder on whose full-size slices the engines are compared.
-        calibration_slices: How many slices calibrate INT8.
-        keeps_onnx: Whether the float ONNX twin stays in the bundle; it is four times as large.
-        seed: Of the calibration draw.
-    """
-
-    checkpoint: Path
-    data: tuple[Path, ...]
-    output: Path
-    precision: Precision
-    parity_patient: Path
-    calibration_slices: int = CALIBRATION_SLICES
-    keeps_onnx: bool = True
-    seed: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class ExportReport:
-    """What an export did.
-
-    Attributes:
-        bundle: Its folder.
-        parity: Engine to its distance from torch on the parity patient.
-        metrics: Metrics on test patients, by precision.
-        seconds: By step.
-    """
-
-    bundle: Path
-    parity: dict[str, Parity]
-    metrics: dict[Precision, dict[str, Any]]
-    seconds: dict[str, float]
-
-
-def export_bundle(plan: ExportPlan, *, on_step: OnStep) -> ExportReport:
+def export_bundle(plan: ExportPlan, listeners: Listeners | None = None) -> ExportReport:
     """Export a checkpoint as a bundle.
 
     Args:
         plan: What to export.
-        on_step: Called with name and seconds of each step.
+        listeners: Whom to tell how it gets on.
 
     Raises:
         AminetError: A step failed; its name stands in front of the message, and nothing is left.
+        GateFailed: What would ship is not good enough.
     """
-    log = StepLog(on_step)
-    with publish_folder(plan.output) as folder:
-        with log.step("load checkpoint"):
-            source = _load(plan)
-        with log.step("write and check ONNX"):
-            export_onnx(source.model, folder / ONNX_FILE, channels=source.channels)
-            check_onnx(folder / ONNX_FILE)
-        with log.step("convert to OpenVINO IR"):
-            float_ir = convert(folder / ONNX_FILE)
-        with log.step("calibrate and quantise"):
-            calibration = _choose_calibration(plan, source)
-            shipped = _quantise(float_ir, source, calibration) if calibration else float_ir
-        with log.step("choose the decision rule on validation patients"):
-            rule = _choose_rule(shipped, source)
-        with log.step("measure on test patients"):
-            metrics = _measure({Precision.FP32: float_ir, plan.precision: shipped}, source, rule)
-        with log.step("compare engines on a full-size patient"):
-            scored = _score_parity_patient(plan, source, folder, float_ir, shipped)
-            parity = _compare(scored, rule)
-        with log.step("write the bundle"):
-            contents = BundleContents(
-                name=plan.output.name,
-                precision=plan.precision,
-                info=source.info,
-                patients=source.patients,
-                rule=rule,
-                calibration=calibration,
-                metrics=metrics,
-                parity=parity,
-                sample=scored.sample,
-            )
-            write_contents(folder, shipped, contents)
-            if not plan.keeps_onnx:
-                (folder / ONNX_FILE).unlink()
-            write_checksums(folder)
-    return ExportReport(plan.output, parity, metrics, log.seconds)
+    listeners = listeners or Listeners()
+    log = StepLog(listeners.on_step)
+    with ExitStack() as unpublished:
+        folder = unpublished.enter_context(publish_folder(plan.output))
+        workshop = _Workshop(plan, folder, log, listeners)
+        source, networks = workshop.make_networks()
+        verdict = workshop.judge(source, networks)
+        workshop.write(source, networks, verdict)
+        with log.step("publish") as step:
+            step.result = f"the runtime agrees within {seal(folder):.2g}"
+            unpublished.close()
+    return ExportReport(plan.output, verdict, tuple(log.done))
 
 
 @dataclass(frozen=True, slots=True)
-class _Source:
-    info: CheckpointInfo
-    model: DeployableModel
-    patients: PatientsBySplit
+class _Workshop:
+    """The folder that is being filled, and who is told about it."""
 
-    @property
-    def channels(self) -> int:
-        return len(self.info.preprocessing.channels)
+    plan: ExportPlan
+    folder: Path
+    log: StepLog
+    listeners: Listeners
 
-    @property
-    def cached_shape(self) -> tuple[int, int, int, int]:
-        return (1, self.channels, *self.info.preprocessing.size_px)
+    def make_networks(self) -> tuple[Source, Networks]:
+        """Go from checkpoint to the network that is to ship."""
+        plan, log, onnx_path = self.plan, self.log, self.folder / ONNX_FILE
+        with log.step("load checkpoint") as step:
+            source = load_source(plan.checkpoint, plan.data, on_progress=self.listeners.on_progress)
+            step.result = _counted(source)
+        with log.step("trace") as step:
+            program = trace(source.model, planes=source.planes)
+            step.result = f"{len(program.graph.nodes)} nodes"
+        with log.step("ONNX") as step:
+            export_onnx(program, onnx_path)
+            step.result = f"opset {OPSET}, {onnx_path.stat().st_size / 1e6:.1f} MB"
+        with log.step("check ONNX") as step:
+            check_onnx(onnx_path)
+            step.result = "as specified, one file"
+        with log.step("convert to IR") as step:
+            reference = convert(onnx_path)
+            step.result = f"{len(reference.get_ops())} operations"
+        with log.step("calibrate and quantise") as step:
+            candidate = calibrate_and_quantise(plan, source, reference)
+            step.result = f"{len(candidate.calibration)} slices of training patients"
+        with log.step("restore accuracy") as step:
+            networks = settle_network(plan, source, reference, candidate, folder=self.folder)
+            step.result = _restored(plan, networks)
+        self._write_onnx_int8(source, networks)
+        return source, networks
 
-
-def _load(plan: ExportPlan) -> _Source:
-    info, model = load_model(plan.checkpoint)
-    _cohort, patients = gather_patients(plan.data)
-    missing = [split.value for split in Split if not patients[split]]
-    if missing:
-        raise InputMissing(
-            f"there are no {' and no '.join(missing)} patients",
-            hint="export needs all three splits; add cohorts with --data",
+    def judge(self, source: Source, networks: Networks) -> Verdict:
+        """Let held-out patients and other instruction sets judge it."""
+        with self.log.step("compare") as step:
+            accuracy = judge_accuracy(self.plan, source, networks)
+            parity = self._compare_stages(source, networks)
+            full_size = judge_full_size(self.plan, source, networks, self.folder)
+            step.result = _compared(accuracy, parity[shipped_stage(self.plan.precision)])
+        with self.log.step("sweep instruction sets") as step:
+            swept = judge_instruction_sets(source, networks, self.folder)
+            step.result = ", ".join(row.isa for row in swept.rows) + ": the same decisions"
+        return Verdict(
+            metrics=accuracy.metrics,
+            drops=accuracy.drops,
+            restored_layers=networks.shipped.layers,
+            parity=parity,
+            full_size=full_size.parity,
+            preprocessing_difference=full_size.preprocessing_difference,
+            swept=swept,
         )
-    return _Source(info, model, patients)
+
+    def write(self, source: Source, networks: Networks, verdict: Verdict) -> None:
+        """Write what stands beside the networks."""
+        contents = BundleContents(self.plan, source, networks, verdict)
+        with self.log.step("self-test") as step:
+            count = write_selftest_of(self.folder, contents)
+            step.result = f"{count} slices with known answers"
+        with self.log.step("card") as step:
+            write_card(self.folder, contents)
+            step.result = "metadata, receipts, card and check sums"
+
+    def _write_onnx_int8(self, source: Source, networks: Networks) -> None:
+        if self.plan.precision is Precision.INT8 and self.plan.backend is Backend.BOTH:
+            with self.log.step("ONNX INT8") as step:
+                quantize_onnx(
+                    self.folder / ONNX_FILE,
+                    self.folder / ONNX_INT8_FILE,
+                    networks.calibration,
+                    source.model.preprocessing,
+                    float_layers=networks.shipped.layers,
+                )
+                step.result = f"{(self.folder / ONNX_INT8_FILE).stat().st_size / 1e6:.1f} MB"
+
+    def _compare_stages(self, source: Source, networks: Networks) -> dict[str, Parity]:
+        scorers = stage_scorers(self.plan, source, networks, self.folder, source.cached_shape)
+        patients = parity_patients(source)
+        stages = {name: source.score_patients(s, patients) for name, s in scorers.items()}
+        return judge_parity(source, networks, stages)
 
 
-def _choose_calibration(plan: ExportPlan, source: _Source) -> list[CalibrationSlice]:
-    if plan.precision is not Precision.INT8:
-        return []
-    training = source.patients[Split.TRAIN]
-    return choose_calibration(training, count=plan.calibration_slices, seed=plan.seed)
+def _counted(source: Source) -> str:
+    counts = ", ".join(f"{len(group)} {split}" for split, group in source.patients.items())
+    return f"{source.info.approach}; {counts} patients"
 
 
-def _quantise(float_ir: ov.Model, source: _Source, calibration: list[CalibrationSlice]) -> ov.Model:
-    slices_hu = calibration_hu(calibration, source.model.preprocessing)
-    return quantize(float_ir, slices_hu, count=len(calibration))
+def _restored(plan: ExportPlan, networks: Networks) -> str:
+    if plan.precision is Precision.FP32:
+        return "not needed, float ships"
+    drops = "; ".join(f"{level} {drop.drop:+.3f}" for level, drop in networks.shipped.drops.items())
+    layers = networks.shipped.layers
+    done = f"{len(layers)} layers back in float" if layers else "not needed"
+    return f"{done}, F1 drop on validation: {drops}"
 
 
-def _choose_rule(shipped: ov.Model, source: _Source) -> ChosenRule:
-    validation = source.patients[Split.VALIDATION]
-    scorer = openvino_scorer(shipped, source.cached_shape)
-    scores = score_cached(scorer, validation, source.model.preprocessing)
-    return choose_rule(scores, [patient.truth.labels for patient in validation])
-
-
-def _measure(
-    models: dict[Precision, ov.Model], source: _Source, rule: ChosenRule
-) -> dict[Precision, dict[str, Any]]:
-    test = source.patients[Split.TEST]
-    labels = [patient.truth.labels for patient in test]
-    metrics = {}
-    for precision, model in models.items():
-        scorer = openvino_scorer(model, source.cached_shape)
-        scores = score_cached(scorer, test, source.model.preprocessing)
-        metrics[precision] = evaluate_scores(scores, labels, rule)
-    return metrics
-
-
-def _score_parity_patient(
-    plan: ExportPlan, source: _Source, folder: Path, float_ir: ov.Model, shipped: ov.Model
-) -> FolderScores:
-    onnx_path = folder / ONNX_FILE
-    return score_folder(
-        plan.parity_patient,
-        source.info.preprocessing.channels,
-        {
-            REFERENCE: lambda _shape: torch_scorer(source.model),
-            "ONNX Runtime, float": lambda _shape: onnx_scorer(onnx_path),
-            "OpenVINO, float": lambda shape: openvino_scorer(float_ir, shape),
-            f"OpenVINO, {plan.precision.value}": lambda shape: openvino_scorer(shipped, shape),
-        },
-        shipped=f"OpenVINO, {plan.precision.value}",
-    )
-
-
-def _compare(scored: FolderScores, rule: ChosenRule) -> dict[str, Parity]:
-    reference = scored.scores[REFERENCE]
-    return {
-        name: compare([reference], [scores], rule)
-        for name, scores in scored.scores.items()
-        if name != REFERENCE
-    }
+def _compared(accuracy: Accuracy, shipped: Parity) -> str:
+    largest = f"largest difference to torch {shipped.max_difference:.2g}"
+    if accuracy.drops is None:
+        return largest
+    drops = "; ".join(f"{level} {drop.drop:+.3f}" for level, drop in accuracy.drops.items())
+    return f"F1 drop on test: {drops}; {largest}"

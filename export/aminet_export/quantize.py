@@ -1,22 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
 """INT8 with NNCF, such that all CPUs agree and preprocessing stays float."""
 
+import contextlib
+import io
 import logging
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import nncf
-import numpy as np
 import openvino as ov
-from numpy.typing import NDArray
 
+from aminet_export.calibration import CalibrationSlice, calibration_hu
+from aminet_export.layers import FAKE_QUANTIZE, quantised_layers
 from aminet_export.openvino_ir import preprocessing_nodes
-from aminet_runtime.errors import InternalError
+from aminet_runtime.errors import InternalError, UsageError
+from aminet_train.preprocessing import Preprocessing
 
-FAKE_QUANTIZE = "FakeQuantize"
+RESIZE = "Interpolate"
+ATTENTION = "Softmax"
+CASE_NOTHING_TO_QUANTISE = 20
 
 
 def quantize(
-    model: ov.Model, calibration: Iterable[NDArray[np.float32]], *, count: int
+    model: ov.Model,
+    calibration: Sequence[CalibrationSlice],
+    preprocessing: Preprocessing,
+    *,
+    float_layers: Sequence[str] = (),
 ) -> ov.Model:
     """Quantise weights and activations to INT8.
 
@@ -26,34 +35,48 @@ def quantize(
 
     Args:
         model: Float model, raw HU in.
-        calibration: Slices float32 [1, C, H, W] in HU.
-        count: How many there are.
+        calibration: Slices of training patients; read one at a time, as often as NNCF asks.
+        preprocessing: Of the checkpoint, to turn the cache back into HU.
+        float_layers: Layers that stay in float.
 
     Raises:
+        UsageError: The network has no layers that could be quantised.
+        InputDamaged: A slice holds values that are not finite.
         InternalError: A quantiser stands in front of the resize in spite of all.
     """
     nncf.set_log_level(logging.ERROR)
     names = [node.get_friendly_name() for node in preprocessing_nodes(model)]
-    quantised = nncf.quantize(
-        model,
-        nncf.Dataset(list(calibration)),
-        subset_size=count,
-        fast_bias_correction=False,
-        ignored_scope=nncf.IgnoredScope(names=names),
-        advanced_parameters=nncf.AdvancedQuantizationParameters(
-            overflow_fix=nncf.OverflowFix.ENABLE
-        ),
-    )
+    with contextlib.redirect_stdout(io.StringIO()):  # where NNCF draws its bars
+        quantised = nncf.quantize(
+            model,
+            nncf.Dataset(calibration, lambda chosen: calibration_hu(chosen, preprocessing)),
+            subset_size=len(calibration),
+            model_type=nncf.ModelType.TRANSFORMER if _has_attention(model) else None,
+            fast_bias_correction=False,
+            ignored_scope=nncf.IgnoredScope(names=[*names, *float_layers]),
+            advanced_parameters=nncf.AdvancedQuantizationParameters(
+                overflow_fix=nncf.OverflowFix.ENABLE
+            ),
+        )
+    if not quantised_layers(quantised):
+        raise UsageError(
+            "the network has no layers to quantise",
+            case=CASE_NOTHING_TO_QUANTISE,
+            hint="export it with --precision fp32",
+        )
     assert_float_preprocessing(quantised)
     return quantised
 
 
 def assert_float_preprocessing(model: ov.Model) -> None:
     """Raise InternalError if window or resize compute on quantised values."""
-    resizes = [n for n in model.get_ordered_ops() if n.get_type_name() == "Interpolate"]
-    for resize in resizes[:1]:
-        if FAKE_QUANTIZE in _types_above(resize):
-            raise InternalError("the resize is quantised", hint="please report this")
+    resizes = [node for node in model.get_ordered_ops() if node.get_type_name() == RESIZE]
+    if any(FAKE_QUANTIZE in _types_above(resize) for resize in resizes[:1]):
+        raise InternalError("the resize is quantised", hint="please report this")
+
+
+def _has_attention(model: ov.Model) -> bool:
+    return any(node.get_type_name() == ATTENTION for node in model.get_ordered_ops())
 
 
 def _types_above(node: ov.Node) -> set[str]:

@@ -6,34 +6,40 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from aminet_runtime.patient import Channel, PatientFolder
 from aminet_runtime.scan import Scan
-from aminet_train.prepared import IMAGE_LEVELS, PreparedPatient
-from aminet_train.preprocessing import Preprocessing
+from aminet_runtime.slice_window import fill_planes, window_step
+from aminet_runtime.track_record import scan_fingerprint
+from aminet_train.prepared import PreparedPatient
+from aminet_train.preprocessing import Preprocessing, SliceWindow
 
 
 def cached_slice_hu(
-    patient: PreparedPatient, place: int, preprocessing: Preprocessing
+    patient: PreparedPatient, number: int, preprocessing: Preprocessing
 ) -> NDArray[np.float32]:
-    """Return one cached slice as float32 [1, C, h, w] in HU, at the network's own size.
+    """Return a cached slice with its neighbours as float32 [1, C, h, w] in HU.
 
-    At that size window and resize of the graph are the identity, so that the network sees what it
-    saw in training.
+    It has the network's own size, at which window and resize of the graph are the identity, so
+    that the network sees what it saw in training.
+
+    Args:
+        patient: With the images of the slice and of its neighbours.
+        number: Canonical slice number.
+        preprocessing: Of the checkpoint.
     """
-    image = patient.images()[place].astype(np.float32) / IMAGE_LEVELS
-    hu: NDArray[np.float32] = preprocessing.to_hu(torch.from_numpy(image)[None]).numpy()
+    planes = patient.planes(np.array([number], np.int32), preprocessing.window)
+    hu: NDArray[np.float32] = preprocessing.to_hu(planes).numpy()
     return hu
 
 
 def cached_slices_hu(
     patient: PreparedPatient, preprocessing: Preprocessing
 ) -> Iterator[NDArray[np.float32]]:
-    """Yield all cached slices of a patient, lowest first."""
-    for place in range(len(patient.kept)):
-        yield cached_slice_hu(patient, place, preprocessing)
+    """Yield all slices of a patient of which all are cached, lowest first."""
+    for number in range(patient.slice_count):
+        yield cached_slice_hu(patient, number, preprocessing)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,12 +56,28 @@ class FolderSlice:
     count: int
     slices_hu: NDArray[np.float32]
 
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Shape of the slice as a network's input."""
+        _one, channels, height, width = self.slices_hu.shape
+        return (1, channels, height, width)
 
-def folder_slices(folder: Path, channels: tuple[Channel, ...]) -> Iterator[FolderSlice]:
-    """Yield the slices of a patient folder, in stored order, read as the runtime reads them."""
+
+def folder_slices(
+    folder: Path, channels: tuple[Channel, ...], window: SliceWindow
+) -> Iterator[FolderSlice]:
+    """Yield the slices of a patient folder with their neighbours, read as in the runtime."""
     with Scan.open(PatientFolder.open(folder), channels) as scan:
         count, height, width = scan.shape
-        slices_hu = np.empty((1, len(channels), height, width), np.float32)
-        for index, write_hu in scan.slices():
-            write_hu(slices_hu[0])
+        step = window_step(window.spacing_mm, slice_spacing_mm=scan.spacing_mm[2])
+        slices_hu = np.empty((1, len(channels) * window.size, height, width), np.float32)
+        for index in fill_planes(scan.slices(), slices_hu[0], window=window.size, step=step):
             yield FolderSlice(index, count, slices_hu)
+
+
+def folder_fingerprint(folder: Path, channels: tuple[Channel, ...]) -> str:
+    """Read a patient folder to its end and return the fingerprint of its scan."""
+    with Scan.open(PatientFolder.open(folder), channels) as scan:
+        for _slice in scan.slices():
+            pass
+        return scan_fingerprint(scan.file_hashes())

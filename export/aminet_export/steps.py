@@ -1,39 +1,82 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An export is a list of named steps: each is timed, and a failure says which step it was."""
+"""An export is a list of named steps, each with result and time; a failure names its step."""
 
+import errno
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
-from aminet_runtime.errors import AminetError
+from aminet_runtime.errors import AminetError, OutputNotWritable
+from aminet_runtime.publish import CASE_NO_SPACE
 
-OnStep = Callable[[str, float], None]
-"""Called with the name of a step and the seconds that it took."""
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """A step that is done.
+
+    Attributes:
+        name: Of the step.
+        result: What came out of it, in a few words.
+        seconds: How long it took.
+    """
+
+    name: str
+    result: str
+    seconds: float
+
+    def to_json(self) -> dict[str, str | float]:
+        """Return plain JSON values."""
+        return asdict(self)
+
+
+OnStep = Callable[[StepReport], None]
+"""Called after each step."""
+
+OnProgress = Callable[[int, int], None]
+"""Called with done and total within a step."""
+
+
+@dataclass(slots=True)
+class Step:
+    """A step that is running; whoever runs it says what came out.
+
+    Attributes:
+        result: What came out of it, in a few words.
+    """
+
+    result: str = "done"
 
 
 @dataclass(slots=True)
 class StepLog:
-    """Which steps are done, and how long each took.
+    """Which steps are done.
 
     Attributes:
         on_step: Called after each step.
-        seconds: By step, in order.
+        done: The reports, in order.
     """
 
     on_step: OnStep
-    seconds: dict[str, float] = field(default_factory=dict)
+    done: list[StepReport] = field(default_factory=list)
 
     @contextmanager
-    def step(self, name: str) -> Iterator[None]:
+    def step(self, name: str) -> Iterator[Step]:
         """Time a step; put its name in front of the message of what goes wrong in it."""
         started = time.perf_counter()
+        step = Step()
         try:
-            yield
+            yield step
         except AminetError as error:
             raise _named(error, name) from error
-        self.seconds[name] = time.perf_counter() - started
-        self.on_step(name, self.seconds[name])
+        except OSError as error:
+            if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+                raise
+            raise OutputNotWritable(
+                f"step '{name}': there is no space left", case=CASE_NO_SPACE, hint="free some"
+            ) from error
+        self.done.append(StepReport(name, step.result, time.perf_counter() - started))
+        self.on_step(self.done[-1])
 
 
 def _named(error: AminetError, step: str) -> AminetError:

@@ -1,7 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small trained checkpoint, its prepared cohort and a patient folder, for exports in seconds."""
+"""Small networks that decide something, their prepared cohorts and a patient folder.
 
-from dataclasses import dataclass
+Nobody trains here: the network is random, and the truth of the cohort is what the float network
+says. So float has an F1 near 1, and all that quantising changes is a loss.
+"""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import nibabel
@@ -9,89 +15,164 @@ import numpy as np
 import pytest
 import torch
 
-from aminet_export.pipeline import ExportPlan
+from aminet_export.plan import Backend, ExportPlan
 from aminet_runtime.engines.openvino_import import import_openvino
 from aminet_runtime.metadata import Precision
 from aminet_runtime.regions import REGION_COUNT, Regions
 from aminet_train.checkpoint import CheckpointInfo, save_checkpoint
-from aminet_train.networks import Approach, build_network
+from aminet_train.networks import Approach, NetworkConfig, build_network
 from aminet_train.networks.heads import Head
 from aminet_train.networks.mobilenetv2 import MobileNetV2Config, Padding
+from aminet_train.networks.simple_cnn import SimpleCnnConfig
 from aminet_train.prepare import prepare_cohort
 from aminet_train.prepare_patient import PreparePlan
+from aminet_train.prepared import IMAGE_LEVELS, PreparedCohort
 from aminet_train.preprocessing import PreprocessingConfig
 from aminet_train.thresholds import ChosenRule
 
 SHAPE = (80, 72, 9)  # stored i, j, k
 SIZE_PX = (64, 64)
 LPS = np.diag([-2.5, -2.5, 15.0, 1.0])
+PATIENTS = 25
+PREPROCESSING = PreprocessingConfig.from_preset("cta", size_px=SIZE_PX)
+TRUE_SHARE = 0.2
+SPREAD = 4.0
+"""Standard deviation of log-odds over slices: decisions are clear, as those of trained nets are."""
+
+CONFIGS: dict[Approach, NetworkConfig] = {
+    Approach.SIMPLE_CNN: SimpleCnnConfig(features=64, extra_layers=2),
+    Approach.MOBILENETV2: MobileNetV2Config(head=Head.DENSE, padding=Padding.SAME),
+}
+
+Spoil = Callable[[torch.nn.Module], None]
 
 
 @dataclass(frozen=True)
 class Workshop:
-    checkpoint: Path
-    prepared: Path
-    patient: Path
+    """Patient folders, and for each network a checkpoint and its prepared cohort."""
 
-    def plan(self, output: Path, *, precision: Precision = Precision.INT8, **changes):
-        return ExportPlan(
+    root: Path
+
+    @property
+    def patient(self) -> Path:
+        return self.root / "cohort" / "p0"
+
+    def make(
+        self, name: str, approach: Approach, *, spoil: Spoil = lambda _network: None
+    ) -> "Prepared":
+        """Make a checkpoint, `spoil` it, and prepare the cohort with the truth that it sees."""
+        made = Prepared(self.root / name)
+        if not made.checkpoint.exists():
+            network = _network(approach, self.images())
+            spoil(network)
+            _save(made.checkpoint, network, approach)
+            shutil.copytree(self.root / "prepared", made.data)
+            _set_truth(made.data, network)
+        return made
+
+    def images(self) -> torch.Tensor:
+        cohort = PreparedCohort.open(self.root / "prepared")
+        return torch.cat([_images(cohort, name) for name in cohort.patient_ids()])
+
+
+@dataclass(frozen=True)
+class Prepared:
+    root: Path
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.root / "checkpoint"
+
+    @property
+    def data(self) -> Path:
+        return self.root / "prepared"
+
+    def plan(self, output: Path, **changes) -> ExportPlan:
+        plan = ExportPlan(
             checkpoint=self.checkpoint,
-            data=(self.prepared,),
+            data=(self.data,),
             output=output,
-            precision=precision,
-            parity_patient=self.patient,
-            calibration_slices=16,
-            **changes,
+            precision=Precision.INT8,
+            backend=Backend.OPENVINO,
+            max_drop=0.1,  # a handful of patients: one decision weighs more than a hundredth
+            calibration_slices=32,
         )
+        return replace(plan, **changes)
 
 
 @pytest.fixture(scope="session")
 def workshop(tmp_path_factory) -> Workshop:
     import_openvino()  # caps the instruction set before anything is compiled
-    root = tmp_path_factory.mktemp("workshop")
-    for number in range(8):
-        _write_patient(root / "cohort" / f"p{number}", number)
-    config = PreprocessingConfig.from_preset("cta", size_px=SIZE_PX)
-    prepare_cohort(root / "cohort", PreparePlan(root / "prepared", config), seed=0)
-    _write_checkpoint(root / "checkpoint", config)
-    return Workshop(root / "checkpoint", root / "prepared", root / "cohort" / "p0")
+    made = Workshop(tmp_path_factory.mktemp("workshop"))
+    for number in range(PATIENTS):
+        _write_patient(made.root / "cohort" / f"p{number}", number)
+    prepare_cohort(made.root / "cohort", PreparePlan(made.root / "prepared", PREPROCESSING), seed=0)
+    return made
 
 
-def _write_checkpoint(folder: Path, preprocessing: PreprocessingConfig) -> None:
+@pytest.fixture(scope="session")
+def simple(workshop) -> Prepared:
+    return workshop.make("simple", Approach.SIMPLE_CNN)
+
+
+def _network(approach: Approach, images: torch.Tensor) -> torch.nn.Module:
     torch.manual_seed(0)
-    config = MobileNetV2Config(head=Head.DENSE, padding=Padding.SAME)
-    network = build_network(config, in_channels=1, size_px=SIZE_PX)
-    _measure_batch_norm(network)
+    network = build_network(CONFIGS[approach], in_channels=1, size_px=SIZE_PX)
+    with torch.no_grad():
+        for _ in range(10):
+            network.train()(images[torch.randperm(len(images))[:16]])  # measures batch norm
+        if approach is Approach.SIMPLE_CNN:
+            _make_decisive(network.eval(), images)
+    return network.eval()
+
+
+def _make_decisive(network: torch.nn.Module, images: torch.Tensor) -> None:
+    """Spread the log-odds of each region over slices."""
+    logits = network(images)[0]
+    scale = SPREAD / logits.std(dim=0)
+    network.classifier.weight.mul_(scale[:, None])
+    network.classifier.bias.sub_(logits.mean(dim=0)).mul_(scale).sub_(SPREAD)
+
+
+def _save(folder: Path, network: torch.nn.Module, approach: Approach) -> None:
     info = CheckpointInfo(
-        approach=Approach.MOBILENETV2,
-        network=config,
-        preprocessing=preprocessing,
+        approach=approach,
+        network=CONFIGS[approach],
+        preprocessing=PREPROCESSING,
         regions=Regions.numbered(),
-        rule=ChosenRule((0.5,) * 15, 0.5, 1),
+        rule=ChosenRule((0.5,) * REGION_COUNT, 0.5, 1),
         training={},
     )
     save_checkpoint(folder, network, info)
 
 
-def _measure_batch_norm(network: torch.nn.Module) -> None:
-    """Give random weights activations of a sensible size, as trained ones have."""
-    network.train()
-    for _ in range(20):
-        network(torch.rand(8, 1, *SIZE_PX))
-    network.head.classifier.bias.data.fill_(-4.0)
+def _set_truth(data: Path, network: torch.nn.Module) -> None:
+    cohort = PreparedCohort.open(data)
+    with torch.no_grad():
+        logits = {n: network(_images(cohort, n))[0].numpy() for n in cohort.patient_ids()}
+    bound = np.quantile(np.concatenate(list(logits.values())), 1 - TRUE_SHARE)
+    for name, values in logits.items():
+        np.save(cohort.patient(name).folder / "labels.npy", (values >= bound).astype(np.uint8))
+
+
+def _images(cohort: PreparedCohort, name: str) -> torch.Tensor:
+    return torch.from_numpy(cohort.patient(name).images() / np.float32(IMAGE_LEVELS))
 
 
 def _write_patient(folder: Path, seed: int) -> None:
+    """Write a head of noise with a vessel that wanders from slice to slice."""
     folder.mkdir(parents=True)
     generator = np.random.default_rng(seed)
     across, along = np.mgrid[-1 : 1 : SHAPE[0] * 1j, -1 : 1 : SHAPE[1] * 1j]
     radius = np.hypot(across, along)[:, :, None]
     brain = generator.normal(40, 20, SHAPE)
     hu = np.where(radius < 0.8, brain, np.where(radius < 0.9, 900, -1000)).astype(np.int16)
-    hu[20:40, 20:40, :] += 250
+    for k in range(SHAPE[2]):
+        i, j = (seed * 7 + k * 5) % 56, (seed * 11 + k * 9) % 48
+        hu[i : i + 24, j : j + 24, k] += 300
     atlas = np.broadcast_to(np.arange(SHAPE[0])[:, None, None] % REGION_COUNT, SHAPE)
     clot = np.zeros(SHAPE, np.int16)
-    clot[seed * 3 + 20, 30, 3:6] = 1
+    clot[seed + 20, 30, 3:6] = 1
     volumes = {"CTA2regA": hu, "ATLASMASKregA": atlas.astype(np.int16), f"{folder.name}_clot": clot}
     for stem, values in volumes.items():
         nibabel.save(nibabel.Nifti1Image(values, LPS), folder / f"{stem}.nii.gz")

@@ -32,7 +32,7 @@ def test_engines_agree_with_torch(config, tmp_path):
     model = DeployableModel(Preprocessing(preprocessing), network).eval()
     slices = torch.rand(3, 1, 96, 80) * 600 - 100
     path = tmp_path / onnx_graph.ONNX_FILE
-    onnx_graph.export_onnx(model, path, channels=1)
+    onnx_graph.export_onnx(onnx_graph.trace(model, planes=1), path)
     with torch.inference_mode():  # after the export: it must leave the model as it was
         expected = [output.numpy() for output in model(slices)]
     onnx_graph.check_onnx(path)

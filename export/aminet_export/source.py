@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an export starts from: a checkpoint, and patients that fit it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+
+from aminet_export.accuracy import Labels, Scores
+from aminet_export.engines import Scorer
+from aminet_export.openvino_scorer import openvino_scorer
+from aminet_export.scoring import score_cached
+from aminet_export.slices import cached_slice_hu
+from aminet_export.steps import OnProgress
+from aminet_runtime.errors import InputInconsistent, InputMissing, ModelIncompatible
+from aminet_train.checkpoint import CheckpointInfo, load_model
+from aminet_train.model import DeployableModel
+from aminet_train.patients import PatientsBySplit, gather_patients
+from aminet_train.prepared import PreparedCohort, PreparedPatient
+from aminet_train.splits import Split
+
+CASE_DATA = 22
+CASE_LEAKING = 23
+CASE_VIEWS = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A checkpoint and the patients of its data.
+
+    Attributes:
+        info: The checkpoint's.
+        model: The whole model in torch.
+        patients: By split; none is empty.
+        on_progress: Called with patients done and their number.
+    """
+
+    info: CheckpointInfo
+    model: DeployableModel
+    patients: PatientsBySplit
+    on_progress: OnProgress
+
+    @property
+    def planes(self) -> int:
+        """C of the network's input."""
+        return len(self.info.preprocessing.channels) * self.info.window.size
+
+    @property
+    def cached_shape(self) -> tuple[int, int, int, int]:
+        """Shape of one cached slice as the network's input."""
+        return (1, self.planes, *self.info.preprocessing.size_px)
+
+    def labels(self, split: Split) -> Labels:
+        """Return the truth of each patient of a split."""
+        return [patient.truth.labels for patient in self.patients[split]]
+
+    def score(self, model: ov.Model, split: Split) -> Scores:
+        """Score all slices of a split in OpenVINO, as the runtime would."""
+        return self.score_patients(openvino_scorer(model, self.cached_shape), self.patients[split])
+
+    def score_patients(
+        self, scorer: Scorer, patients: list[PreparedPatient]
+    ) -> list[NDArray[np.float32]]:
+        """Score all cached slices of some patients."""
+        return score_cached(
+            scorer, patients, self.model.preprocessing, on_progress=self.on_progress
+        )
+
+    def validation_scorer(self) -> Callable[[ov.Model], Scores]:
+        """Return a way to score networks on validation patients, and on no others."""
+        return lambda model: self.score(model, Split.VALIDATION)
+
+    def slice_hu(self, patient: PreparedPatient, number: int) -> NDArray[np.float32]:
+        """Return a cached slice with its neighbours as float32 [1, C, h, w] in HU."""
+        return cached_slice_hu(patient, number, self.model.preprocessing)
+
+    def cached_planes(self, patient: PreparedPatient, number: int) -> NDArray[np.float32]:
+        """Return a cached slice with its neighbours as float32 [1, C, h, w] in 0..1."""
+        planes = patient.planes(np.array([number], np.int32), self.info.window)
+        cached: NDArray[np.float32] = planes.numpy()
+        return cached
+
+
+def load_source(checkpoint: Path, data: tuple[Path, ...], *, on_progress: OnProgress) -> Source:
+    """Load a checkpoint, and open the patients that calibrate, choose and judge.
+
+    Raises:
+        ModelInvalid: It is no checkpoint.
+        ModelIncompatible: The data was prepared for another network.
+        InputMissing: A split has no patients.
+        InputInconsistent: A held-out patient has not all slices, or the network has learned it,
+            or the splits are by slice.
+    """
+    info, model = load_model(checkpoint)
+    cohort, patients = gather_patients(data)
+    _require_exportable(info, cohort)
+    _require_same_preparation(info, cohort)
+    _require_all_splits(patients)
+    _require_all_slices(patients)
+    _require_unseen(info, patients)
+    return Source(info, model, patients, on_progress)
+
+
+def _require_exportable(info: CheckpointInfo, cohort: PreparedCohort) -> None:
+    if info.leaking or cohort.leaking:
+        raise InputInconsistent(
+            "slices of one patient are on both sides of the splits: no figure would mean anything",
+            case=CASE_LEAKING,
+            hint="prepare and train with splits by patient",
+        )
+    if info.preprocessing.views != len(info.preprocessing.channels):
+        raise ModelIncompatible(
+            "a channel has several windows: the cache does not tell its HU, which export needs",
+            case=CASE_VIEWS,
+            hint="train with one window a channel",
+        )
+
+
+def _require_same_preparation(info: CheckpointInfo, cohort: PreparedCohort) -> None:
+    if cohort.preprocessing != info.preprocessing:
+        raise ModelIncompatible(
+            "the data was prepared with other channels, windows or sizes than the checkpoint's",
+            case=CASE_DATA,
+            path=cohort.root,
+            hint="name the data that the network was trained with",
+        )
+
+
+def _require_all_splits(patients: PatientsBySplit) -> None:
+    missing = [split.value for split in Split if not patients[split]]
+    if missing:
+        raise InputMissing(
+            f"there are no {' and no '.join(missing)} patients",
+            case=CASE_DATA,
+            hint="export needs all three splits; add cohorts with --data",
+        )
+
+
+def _require_all_slices(patients: PatientsBySplit) -> None:
+    for split in (Split.VALIDATION, Split.TEST):
+        for patient in patients[split]:
+            if not patient.is_complete:
+                raise InputInconsistent(
+                    f"{split} patient {patient.patient_id} was prepared with some slices only",
+                    case=CASE_DATA,
+                    hint="prepare validation and test patients with all slices",
+                )
+
+
+def _require_unseen(info: CheckpointInfo, patients: PatientsBySplit) -> None:
+    """Compare with the scans that the checkpoint was trained on, whatever they are called now."""
+    learned = info.training.get("data", {}).get(Split.TRAIN.value, {}).get("fingerprints", ())
+    for split in (Split.VALIDATION, Split.TEST):
+        for patient in patients[split]:
+            if patient.fingerprint in learned:
+                raise InputInconsistent(
+                    f"the network was trained on {split} patient {patient.patient_id}",
+                    case=CASE_DATA,
+                    hint="name the data that the network was trained with",
+                )
