@@ -36,6 +36,8 @@ LPS = np.diag([-2.5, -2.5, 15.0, 1.0])
 PATIENTS = 25
 PREPROCESSING = PreprocessingConfig.from_preset("cta", size_px=SIZE_PX)
 TRUE_SHARE = 0.2
+ALLOWED = 0.25
+"""Loss of F1 that passes: random layers lose .1 to INT8 where trained ones do not; spoiled ones .6."""
 SPREAD = 4.0
 """Standard deviation of log-odds over slices: decisions are clear, as those of trained nets are."""
 
@@ -94,7 +96,7 @@ class Prepared:
             output=output,
             precision=Precision.INT8,
             backend=Backend.OPENVINO,
-            max_drop=0.1,  # a handful of patients: one decision weighs more than a hundredth
+            max_drop=ALLOWED,
             calibration_slices=32,
         )
         return replace(plan, **changes)
