@@ -15,15 +15,22 @@ from aminet_export.openvino_scorer import openvino_scorer
 from aminet_export.scoring import score_cached
 from aminet_export.slices import cached_slice_hu
 from aminet_export.steps import OnProgress
-from aminet_runtime.errors import InputInconsistent, InputMissing, ModelIncompatible
+from aminet_runtime.errors import (
+    InputInconsistent,
+    InputMissing,
+    ModelIncompatible,
+    UsageError,
+)
 from aminet_train.checkpoint import CheckpointInfo, load_model
 from aminet_train.model import DeployableModel
+from aminet_train.networks import Approach
 from aminet_train.patients import PatientsBySplit, gather_patients
 from aminet_train.prepared import PreparedCohort, PreparedPatient
 from aminet_train.splits import Split
 
 CASE_DATA = 22
 CASE_LEAKING = 23
+CASE_APPROACH = 24
 CASE_VIEWS = 25
 
 
@@ -89,12 +96,19 @@ def load_source(checkpoint: Path, data: tuple[Path, ...], *, on_progress: OnProg
 
     Raises:
         ModelInvalid: It is no checkpoint.
+        UsageError: It is the SPIRAL threshold, which has no network.
         ModelIncompatible: The data was prepared for another network.
         InputMissing: A split has no patients.
         InputInconsistent: A held-out patient has not all slices, or the network has learned it,
             or the splits are by slice.
     """
     info, model = load_model(checkpoint)
+    if info.approach is Approach.SPIRAL:
+        raise UsageError(
+            "this version does not export the SPIRAL threshold, which has no network",
+            case=CASE_APPROACH,
+            hint="evaluate it with aminet-evaluate",
+        )
     cohort, patients = gather_patients(data)
     _require_exportable(info, cohort)
     _require_same_preparation(info, cohort)

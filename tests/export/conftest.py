@@ -37,7 +37,7 @@ PATIENTS = 25
 PREPROCESSING = PreprocessingConfig.from_preset("cta", size_px=SIZE_PX)
 TRUE_SHARE = 0.2
 ALLOWED = 0.25
-"""Loss of F1 that passes: random layers lose .1 to INT8 where trained ones do not; spoiled ones .6."""
+"""Loss of F1 that passes: random layers lose .1 to INT8, trained ones do not; spoiled ones .6."""
 SPREAD = 4.0
 """Standard deviation of log-odds over slices: decisions are clear, as those of trained nets are."""
 

@@ -24,8 +24,10 @@ from aminet_runtime.errors import (
     ModelInvalid,
     OutputExists,
     OutputNotWritable,
+    UsageError,
 )
 from aminet_train.checkpoint import load_info
+from aminet_train.networks import Approach
 from aminet_train.prepare import prepare_cohort
 from aminet_train.prepare_patient import PreparePlan
 from aminet_train.preprocessing import PreprocessingConfig
@@ -156,6 +158,32 @@ def test_refuses_data_that_was_prepared_for_another_network(simple, workshop, tm
 
     with pytest.raises(ModelIncompatible, match="prepared with other channels, windows or sizes"):
         load_source(simple.checkpoint, (tmp_path / "other",), on_progress=lambda _d, _t: None)
+
+
+def test_refuses_what_has_no_network(simple, monkeypatch):
+    info = replace(load_info(simple.checkpoint), approach=Approach.SPIRAL)
+    monkeypatch.setattr("aminet_export.source.load_model", lambda _folder: (info, None))
+
+    with pytest.raises(UsageError, match="does not export the SPIRAL threshold"):
+        open_source(simple)
+
+
+def test_refuses_splits_by_slice(simple, monkeypatch):
+    info = replace(load_info(simple.checkpoint), leaking=True)
+    monkeypatch.setattr("aminet_export.source.load_model", lambda _folder: (info, None))
+
+    with pytest.raises(InputInconsistent, match="on both sides of the splits"):
+        open_source(simple)
+
+
+def test_refuses_several_windows_a_channel(simple, monkeypatch):
+    windows = (((-100.0, 500.0), (0.0, 80.0)),)
+    info = load_info(simple.checkpoint)
+    info = replace(info, preprocessing=replace(info.preprocessing, views_hu=windows))
+    monkeypatch.setattr("aminet_export.source.load_model", lambda _folder: (info, None))
+
+    with pytest.raises(ModelIncompatible, match="a channel has several windows"):
+        open_source(simple)
 
 
 def test_refuses_test_patients_that_the_network_was_trained_on(simple, monkeypatch):
