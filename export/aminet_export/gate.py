@@ -31,6 +31,22 @@ def exceeds(drops: Drops, max_drop: float) -> bool:
     return any(drop.drop > max_drop for drop in drops.values())
 
 
+def require_findings(drops: Drops, *, patients: int) -> None:
+    """Refuse to compare with a float network that finds nothing: it could lose nothing.
+
+    Raises:
+        GateFailed: Its F1 is 0 at some level.
+    """
+    blind = [level for level, drop in drops.items() if drop.reference == 0]
+    if blind:
+        raise GateFailed(
+            f"the float network finds nothing on {patients} test patients at {blind[0]} level, "
+            "so that no loss can be measured",
+            case=CASE_ACCURACY,
+            hint="train it longer, or add test patients with clots",
+        )
+
+
 def require_accuracy(
     drops: Drops,
     *,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from aminet_export.accuracy import Decided, Drops, f1_drops
 from aminet_export.engines import Scorer, onnx_scorer, torch_scorer
-from aminet_export.gate import exceeds, require_accuracy, require_float_agreement
+from aminet_export.gate import exceeds, require_accuracy, require_findings, require_float_agreement
 from aminet_export.isa_sweep import (
     Sweep,
     available_isas,
@@ -63,7 +63,7 @@ def judge_accuracy(plan: ExportPlan, source: Source, networks: Networks) -> Accu
     """Score test patients, once, with the float network and with what ships.
 
     Raises:
-        GateFailed: What ships loses too much F1 at some level.
+        GateFailed: What ships loses too much F1 at some level, or float finds nothing.
     """
     labels = source.labels(Split.TEST)
     reference = Decided(
@@ -74,6 +74,7 @@ def judge_accuracy(plan: ExportPlan, source: Source, networks: Networks) -> Accu
     scores = source.score(networks.shipped.model, Split.TEST)
     shipped = Decided(scores, networks.shipped.validation.rule)
     drops = f1_drops(reference, shipped, labels)
+    require_findings(drops, patients=len(labels))
     if exceeds(drops, plan.max_drop):  # ranking takes a while, and is for the message only
         worst = networks.rank() if plan.precision is Precision.INT8 else []
         require_accuracy(

@@ -3,6 +3,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -128,4 +129,8 @@ def _ranking(
     def probabilities(model: ov.Model) -> NDArray[np.float32]:
         return openvino_scorer(model, source.cached_shape)(slices)
 
-    return lambda: rank_layers(quantised, reference, probabilities, on_progress=source.on_progress)
+    @cache  # restoring and refusing both ask
+    def rank() -> list[LayerGain]:
+        return rank_layers(quantised, reference, probabilities, on_progress=source.on_progress)
+
+    return rank

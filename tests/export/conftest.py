@@ -21,6 +21,7 @@ from aminet_runtime.metadata import Precision
 from aminet_runtime.regions import REGION_COUNT, Regions
 from aminet_train.checkpoint import CheckpointInfo, save_checkpoint
 from aminet_train.networks import Approach, NetworkConfig, build_network
+from aminet_train.networks.efficientformerv2 import EfficientFormerV2Config
 from aminet_train.networks.heads import Head
 from aminet_train.networks.mobilenetv2 import MobileNetV2Config, Padding
 from aminet_train.networks.simple_cnn import SimpleCnnConfig
@@ -44,6 +45,7 @@ SPREAD = 4.0
 CONFIGS: dict[Approach, NetworkConfig] = {
     Approach.SIMPLE_CNN: SimpleCnnConfig(features=64, extra_layers=2),
     Approach.MOBILENETV2: MobileNetV2Config(head=Head.DENSE, padding=Padding.SAME),
+    Approach.EFFICIENTFORMERV2: EfficientFormerV2Config(),
 }
 
 Spoil = Callable[[torch.nn.Module], None]

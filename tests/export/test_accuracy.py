@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from aminet_export.accuracy import Decided, Drop, Level, f1_drops, largest_drop
-from aminet_export.gate import exceeds, require_accuracy, require_float_agreement
+from aminet_export.gate import exceeds, require_accuracy, require_findings, require_float_agreement
 from aminet_export.layers import LayerGain
 from aminet_runtime.errors import GateFailed
 from aminet_runtime.metadata import Precision
@@ -94,6 +94,13 @@ def test_gate_refuses_with_figures_interval_and_worst_layers():
     )
     assert "most of the error is made by first, second, third" in message
     assert "ship fp16 or fp32" in message
+
+
+def test_gate_refuses_a_float_network_that_finds_nothing():
+    blind = {Level.SLICE: Drop(0.9, 0.9, 0, 0), Level.PATIENT: Drop(0.0, 0.0, 0, 0)}
+
+    with pytest.raises(GateFailed, match="finds nothing on 5 test patients at patient level"):
+        require_findings(blind, patients=5)
 
 
 def test_gate_tells_too_few_patients_from_a_loss():

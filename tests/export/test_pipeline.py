@@ -167,6 +167,17 @@ def test_card_and_receipt_show_the_measured_figures(report):
     assert receipt["instruction_sets"]["rows"][0]["isa"] == "AVX2"
 
 
+@pytest.mark.slow
+def test_attention_is_quantised_too(workshop, tmp_path):
+    made = workshop.make("former", Approach.EFFICIENTFORMERV2)
+
+    report = export_bundle(made.plan(tmp_path / "efficientformerv2-int8"))
+
+    bundle = Bundle.open(report.bundle)
+    assert bundle.metadata.approach.value == "efficientformerv2"
+    assert 0 < report.verdict.parity["IR int8"].max_difference < 0.1
+
+
 def test_two_exports_give_the_same_bytes(simple, tmp_path):
     first, second = (
         export_bundle(simple.plan(tmp_path / name / "bundle", backend=Backend.BOTH)).bundle
