@@ -7,11 +7,11 @@ from aminet_runtime.metadata import Precision
 from aminet_train.commands.evaluate import main
 
 
-def test_bundle_and_its_checkpoint_stand_in_one_table(workshop, tmp_path, capsys):
-    plan = workshop.plan(tmp_path / "bundle", precision=Precision.FP32)
-    export_bundle(plan, on_step=lambda _name, _seconds: None)
-    models = [f"bundle={tmp_path / 'bundle'}", f"torch={workshop.checkpoint}"]
-    assert main([*models, "--data", str(workshop.prepared), "--json"]) == 0
+def test_bundle_and_its_checkpoint_stand_in_one_table(simple, tmp_path, capsys):
+    plan = simple.plan(tmp_path / "bundle", precision=Precision.FP32)
+    export_bundle(plan)
+    models = [f"bundle={tmp_path / 'bundle'}", f"torch={simple.checkpoint}"]
+    assert main([*models, "--data", str(simple.data), "--json"]) == 0
     bundle, checkpoint = json.loads(capsys.readouterr().out)["models"]
     metrics = Bundle.open(tmp_path / "bundle").metadata.metrics
     assert metrics is not None
@@ -20,7 +20,7 @@ def test_bundle_and_its_checkpoint_stand_in_one_table(workshop, tmp_path, capsys
     assert {name: bundle["patient"][name] for name in ("tp", "fp", "fn", "tn")} == {
         name: stated[name] for name in ("tp", "fp", "fn", "tn")
     }
-    assert bundle["approach"] == "mobilenetv2 fp32"
+    assert bundle["approach"] == "simple_cnn fp32"
     assert bundle["patients"] == checkpoint["patients"]
     # float engines rank alike
     assert (
