@@ -43,19 +43,18 @@ def test_says_what_to_do_where_there_is_no_run(runs):
 
 
 def begin(folder, *data):
-    (folder / "config.toml").unlink(missing_ok=True)
     config = TrainConfig(data=data, approach=Approach.SIMPLE_CNN, network=SimpleCnnConfig())
     RunFolder(folder).begin(config, "")
     return folder / "checkpoint"
 
 
-def test_finds_the_data_that_the_run_names(runs, workshop):
-    assert data_of(begin(runs / "a-second", workshop.root)) == (workshop.root,)
+def test_finds_the_data_that_the_run_names(tmp_path, workshop):
+    assert data_of(begin(tmp_path / "run", workshop.root)) == (workshop.root,)
 
 
-def test_says_what_to_do_where_the_data_are_gone(runs):
+def test_says_what_to_do_where_the_data_are_gone(tmp_path):
     with pytest.raises(InputMissing, match="gone is not where it was; name it with --data"):
-        data_of(begin(runs / "a-second", runs / "gone"))
+        data_of(begin(tmp_path / "run", tmp_path / "gone"))
 
 
 @pytest.mark.parametrize("content", [None, "{", "model = 'unknown'"])
