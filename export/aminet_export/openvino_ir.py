@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """ONNX to OpenVINO IR, float or quantised, and what is written into it."""
 
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,13 +37,20 @@ def convert(onnx_path: Path) -> ov.Model:
 
 
 def name_alike(model: ov.Model) -> None:
-    """Number what OpenVINO has named by a counter, so that two exports give the same bytes."""
-    numbers: dict[str, int] = {}
-    for node in model.get_ordered_ops():
+    """Number what OpenVINO has named by a counter, so that two exports give the same bytes.
+
+    Names that were given here before stay, and are not given twice: OpenVINO would tell the two
+    apart by its counter again.
+    """
+    nodes = model.get_ordered_ops()
+    taken = {node.get_friendly_name() for node in nodes}
+    numbers: dict[str, Iterator[int]] = {}
+    for node in nodes:
         if _GIVEN_BY_OPENVINO.fullmatch(node.get_friendly_name()):
-            kind = node.get_type_name()
-            numbers[kind] = numbers.get(kind, -1) + 1
-            node.set_friendly_name(f"{kind.lower()}.{numbers[kind]}")
+            kind = node.get_type_name().lower()
+            number = numbers.setdefault(kind, itertools.count())
+            name = next(n for n in (f"{kind}.{k}" for k in number) if n not in taken)
+            node.set_friendly_name(name)
 
 
 def save(model: ov.Model, folder: Path, precision: Precision) -> None:

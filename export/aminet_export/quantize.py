@@ -45,7 +45,8 @@ def quantize(
         InternalError: A quantiser stands in front of the resize in spite of all.
     """
     nncf.set_log_level(logging.ERROR)
-    names = [node.get_friendly_name() for node in preprocessing_nodes(model)]
+    # sorted, since OpenVINO lists consumers by their place in memory, and NNCF notes the names
+    names = sorted(node.get_friendly_name() for node in preprocessing_nodes(model))
     with contextlib.redirect_stdout(io.StringIO()):  # where NNCF draws its bars
         quantised = nncf.quantize(
             model,
