@@ -35,7 +35,6 @@ from aminet_runtime.engines.openvino import OpenVinoEngine
 from aminet_runtime.errors import GateFailed
 from aminet_runtime.input_contract import InputContract
 from aminet_runtime.metadata import Approach, Metadata, Precision
-from aminet_runtime.patient import Channel
 from aminet_runtime.publish import write_whole
 from aminet_runtime.selftest import TOLERANCE, SelfTest, read_selftest, write_selftest
 from aminet_runtime.track_record import (
@@ -106,7 +105,7 @@ def write_selftest_of(folder: Path, contents: BundleContents) -> int:
     patient = parity_patients(source)[0]
     numbers = [int(share * patient.slice_count) for share in SAMPLE_SHARES]
     slices_hu = upscaled(np.concatenate([source.slice_hu(patient, number) for number in numbers]))
-    in_hu = Channel.SPIRAL not in contents.info.preprocessing.channels
+    in_hu = all(channel.in_hu for channel in contents.info.preprocessing.channels)
     stored = np.rint(slices_hu).astype(np.int16) if in_hu else slices_hu
     shown = stored.astype(np.float32)
     scorer = openvino_scorer(contents.networks.shipped.model, (1, *shown.shape[1:]))

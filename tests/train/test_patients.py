@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from aminet_runtime.errors import InputInconsistent
+from aminet_runtime.errors import InputDamaged, InputInconsistent
 from aminet_train.patients import gather_patients
 from aminet_train.prepared import (
     CELL_GRID,
+    PATIENT_FILE,
     PATIENTS_FOLDER,
     PatientTruth,
     ScanInfo,
@@ -83,3 +85,14 @@ def test_refuses_to_mix_splits_by_patient_and_by_slice(write_cohort):
     ]
     with pytest.raises(InputInconsistent, match="another by slice"):
         gather_patients(roots)
+
+
+def test_names_what_a_patient_prepared_by_another_version_does_not_say(write_cohort):
+    root = write_cohort("a", all_in(Split.TEST, ["p"]))
+    path = root / PATIENTS_FOLDER / "p" / PATIENT_FILE
+    about = json.loads(path.read_text())
+    del about["group"]
+    path.write_text(json.dumps(about))
+
+    with pytest.raises(InputDamaged, match="says nothing about 'group'"):
+        gather_patients([root])

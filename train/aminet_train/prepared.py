@@ -269,20 +269,13 @@ class PreparedCohort:
             InputDamaged: Its arrays do not fit each other.
         """
         folder = self.root / PATIENTS_FOLDER / patient_id
-        values = _read_json(folder / PATIENT_FILE)
+        scan = _scan_info(folder / PATIENT_FILE)
         truth = PatientTruth(
             labels=np.load(folder / "labels.npy", allow_pickle=False),
             clot_cells=np.load(folder / "clot_cells.npy", allow_pickle=False),
             spiral=_load_if_there(folder / "spiral.npy"),
         )
         kept = np.load(folder / "kept.npy", allow_pickle=False)
-        scan = ScanInfo(
-            shape=tuple(values["shape"]),
-            spacing_mm=tuple(values["spacing_mm"]),
-            fingerprint=str(values["fingerprint"]),
-            group=values["group"],
-            facts=values["facts"] and FolderFacts.from_json(values["facts"]),
-        )
         if len(truth.labels) != scan.shape[2] or kept.max(initial=-1) >= len(truth.labels):
             raise InputDamaged(
                 "labels and slices disagree", path=folder, hint="delete the folder, prepare again"
@@ -360,6 +353,22 @@ def _load_if_there(path: Path) -> NDArray[np.float32] | None:
         return None
     values: NDArray[np.float32] = np.load(path, allow_pickle=False)
     return values
+
+
+def _scan_info(path: Path) -> ScanInfo:
+    values = _read_json(path)
+    try:
+        return ScanInfo(
+            shape=tuple(values["shape"]),
+            spacing_mm=tuple(values["spacing_mm"]),
+            fingerprint=str(values["fingerprint"]),
+            group=values["group"],
+            facts=values["facts"] and FolderFacts.from_json(values["facts"]),
+        )
+    except KeyError as cause:
+        raise InputDamaged(
+            f"says nothing about {cause}", path=path, hint="delete the folder, prepare again"
+        ) from cause
 
 
 def _mirror(values: list[int] | None) -> tuple[int, ...] | None:
