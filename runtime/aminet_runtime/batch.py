@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aminet_runtime.budget import Budget, watchdog
-from aminet_runtime.errors import AminetError, BudgetExceeded, OutputError, UsageError, printable
+from aminet_runtime.errors import AminetError, BudgetExceeded, OutputError, UsageError
 from aminet_runtime.patient import PatientFolder
+from aminet_runtime.patient_name import absolute_folder, display_name, name_of
 from aminet_runtime.publish import require_writable_folder
 from aminet_runtime.result import PatientResult
 from aminet_runtime.sessions import AnySession
@@ -52,15 +53,10 @@ def check_places(patients: Sequence[str | Path], place: "ResultPlace | None") ->
             "no patient folder is named", case=CASE_NO_PATIENT, hint="name one or more folders"
         )
     if place is not None:
-        folders = [_absolute(patient) for patient in patients]
+        folders = [absolute_folder(patient) for patient in patients]
         _require_different_names(folders)
         _require_apart(folders, place)
         require_writable_folder(place.folder)
-
-
-def display_name(patient: str | Path) -> str:
-    """Return a patient's name for people: that of the folder, printable."""
-    return printable(name_of(_absolute(patient)))
 
 
 def run_patient(
@@ -85,7 +81,7 @@ def run_patient(
     Returns:
         The result, which is written by then, or the error.
     """
-    folder = _absolute(patient)
+    folder = absolute_folder(patient)
     ending: PatientResult | EarlierResult | AminetError
     try:
         if place is None:
@@ -146,16 +142,6 @@ def _limited(folder: Path, budget: Budget) -> Iterator[None]:
                 path=folder,
                 hint="close other programs, or give the container more memory",
             ) from cause
-
-
-def _absolute(patient: str | Path) -> Path:
-    """Return the folder as `PatientFolder` names it: absolute, links not followed."""
-    return Path(os.path.abspath(patient))  # noqa: PTH100 - resolves `..`, keeps a link's name
-
-
-def name_of(patient: Path) -> str:
-    """Return the name of the folder that a patient's results are written to."""
-    return patient.name or "unnamed"
 
 
 def _require_different_names(folders: Sequence[Path]) -> None:

@@ -140,7 +140,8 @@ def _run_in_turns(
     options: Options, place: "ResultPlace | None", started: float
 ) -> "Generator[PatientOutcome, None, None]":
     """Run one patient after the other in this process."""
-    from aminet_runtime.batch import display_name, run_patient
+    from aminet_runtime.batch import run_patient
+    from aminet_runtime.patient_name import display_name
 
     with _open_session(options, started) as session:
         for patient in options.patients:

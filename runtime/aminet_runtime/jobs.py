@@ -17,11 +17,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from aminet_runtime.batch import PatientOutcome, display_name, run_patient
+from aminet_runtime.batch import PatientOutcome, run_patient
 from aminet_runtime.budget import Budget, watchdog
 from aminet_runtime.engines.choice import EngineName
 from aminet_runtime.engines.openvino_import import skip_model_converter
 from aminet_runtime.errors import AminetError, BudgetExceeded, InternalError
+from aminet_runtime.patient_name import display_name
 from aminet_runtime.result_place import ResultPlace
 from aminet_runtime.sessions import AnySession, open_session
 from aminet_runtime.signals import terminating_cleanly

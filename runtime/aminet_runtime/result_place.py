@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from aminet_runtime.batch import display_name, name_of
 from aminet_runtime.earlier import EarlierResult, find_earlier
 from aminet_runtime.errors import AminetError
 from aminet_runtime.patient import PatientFolder
+from aminet_runtime.patient_name import display_name, name_of
 from aminet_runtime.publish import refuse_existing, write_new, write_whole
 from aminet_runtime.report.exhibits import Exhibits, collect
 from aminet_runtime.report.key_slices import KeySliceKeeper

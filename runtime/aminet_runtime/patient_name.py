@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a patient is called: by its folder, in tables, messages and places for results."""
+
+import os
+from pathlib import Path
+
+from aminet_runtime.errors import printable
+
+
+def absolute_folder(patient: str | Path) -> Path:
+    """Return the folder as `PatientFolder` names it: absolute, links not followed."""
+    return Path(os.path.abspath(patient))  # noqa: PTH100 - resolves `..`, keeps a link's name
+
+
+def name_of(patient: Path) -> str:
+    """Return the name of the folder that a patient's results are written to."""
+    return patient.name or "unnamed"
+
+
+def display_name(patient: str | Path) -> str:
+    """Return a patient's name for people: that of the folder, printable."""
+    return printable(name_of(absolute_folder(patient)))
