@@ -32,7 +32,7 @@ $(VENV)/.demo: pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
-	@echo "setting up everything, PyTorch too (some minutes, 6 GB)"
+	@echo "setting up everything, PyTorch too (some minutes, 7 GB)"
 	$(PIP) install --editable '.[dev]'
 	@touch $@ $(VENV)/.demo
 
