@@ -2,6 +2,7 @@
 import pytest
 import torch
 
+from aminet_runtime.errors import InputInconsistent
 from aminet_train.dataset import SliceBatch
 from aminet_train.losses import LossConfig, mask_loss, slice_loss, total_loss
 
@@ -48,6 +49,19 @@ def test_the_same_place_in_another_region_counts(cells):
     evidence[0, 4, 6, 6] = 20.0
     # the alarm and the missed clot, 20 each
     assert float(mask_loss(evidence, cells, PLAIN)) == pytest.approx(40 / 15, rel=1e-3)
+
+
+def test_a_place_of_a_coarser_map_holds_clot_where_one_of_its_cells_does(cells):
+    """Of 14 x 14 cells, cell 6 lies in row 3 of 7."""
+    found = torch.full((1, 15, 7, 7), -20.0)
+    found[0, 3, 3, 3] = 20.0
+    assert float(mask_loss(found, cells, PLAIN)) == pytest.approx(0.0, abs=1e-6)
+    assert float(mask_loss(torch.full_like(found, -20.0), cells, PLAIN)) > 1
+
+
+def test_refuses_a_map_that_is_finer_than_the_cells(cells):
+    with pytest.raises(InputInconsistent, match="28 x 28, finer than the clot cells, 14 x 14"):
+        mask_loss(torch.zeros(1, 15, 28, 28), cells, PLAIN)
 
 
 def test_weight_zero_leaves_masks_out(cells):

@@ -37,22 +37,26 @@ def mask_loss(evidence: Tensor, cells: Tensor, config: LossConfig) -> Tensor:
     """Return weighted binary cross-entropy of the evidence map against the clot cells.
 
     Cells next to a clot cell do not count: the clot may reach into them, and augmentation moves it
-    by fractions of a cell.
+    by fractions of a cell. Where the map is coarser than the cells, as for inputs below 224 x 224,
+    a place of the map holds clot if any cell in it does.
 
     Args:
-        evidence: Logits [N, 15, gh, gw].
-        cells: 0 or 1, same shape.
+        evidence: Logits [N, 15, h, w].
+        cells: 0 or 1, [N, 15, gh, gw], not coarser than the map.
         config: Weights.
 
     Raises:
-        InputInconsistent: The map has another size than the cells.
+        InputInconsistent: The map is finer than the cells.
     """
-    if evidence.shape != cells.shape:
+    if any(
+        map_edge > edge for map_edge, edge in zip(evidence.shape[2:], cells.shape[2:], strict=True)
+    ):
         sizes = " x ".join(map(str, evidence.shape[2:])), " x ".join(map(str, cells.shape[2:]))
         raise InputInconsistent(
-            f"the evidence map is {sizes[0]}, the clot cells {sizes[1]}",
-            hint="prepare slices of 224 x 224 and use a dense head, or train without masks",
+            f"the evidence map is {sizes[0]}, finer than the clot cells, {sizes[1]}",
+            hint="prepare slices of at most 224 x 224, or train without masks",
         )
+    cells = F.adaptive_max_pool2d(cells, evidence.shape[2:])
     near = F.max_pool2d(cells, kernel_size=3, stride=1, padding=1)
     counted = (cells + (1 - near)).clamp(max=1.0)
     weight = torch.tensor(config.mask_positive_weight)
