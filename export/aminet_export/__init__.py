@@ -16,12 +16,14 @@ In the order of the steps:
     networks         float, and what ships after accuracy control
     layers, restore  which layers make the error; leave them in float
     slices, scoring  patients as the networks see them, and their scores
+    spiral_slices    the same for the SPIRAL threshold, drawn from the prepared maxima
     engines, openvino_scorer
                      torch, ONNX Runtime and OpenVINO behind one function
     accuracy, gate   what quantising costs, with an interval; too much is exit code 23
     judge, parity    held-out patients compare all stages from torch to what ships
     full_size, preprocessing_check
                      a patient folder at full size; the graph against the training cache
+    spiral_check     the maxima of the SPIRAL threshold against the prepared ones
     isa_sweep, isa_probe
                      the same answer on every CPU, a process for each instruction set
     contents, card   metadata, receipts, self-test, model card

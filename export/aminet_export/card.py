@@ -2,17 +2,18 @@
 """The model card: README.md of a bundle."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from aminet_export.isa_sweep import sweep_table
 from aminet_export.parity import parity_table
 from aminet_export.plan import Verdict
-from aminet_runtime.metadata import Metadata, Precision
+from aminet_runtime.metadata import Approach, Metadata, Precision
 
 
 def model_card(metadata: Metadata, verdict: Verdict) -> str:
     """Return the card as Markdown; every figure in it was measured by the export that wrote it."""
-    data = metadata.data
+    data, words = metadata.data, _words(metadata)
     thresholds = " ".join(f"{threshold:.2f}" for threshold in metadata.decision.thresholds)
     return f"""# {metadata.name}
 
@@ -23,12 +24,12 @@ def model_card(metadata: Metadata, verdict: Verdict) -> str:
 | | |
 |---|---|
 | approach | {metadata.approach}, {metadata.precision} |
-| input | {", ".join(metadata.input.channels)}, raw HU, axial, LPS |
+| input | {", ".join(metadata.input.channels)}, {_unit(metadata)}, axial, LPS |
 | regions | {len(metadata.regions.names)} |
 | decision | thresholds {thresholds}, reached by {metadata.decision.min_consecutive_slices} \
 slices in a row |
 | training patients | {data.training.count} phantoms |
-| validation patients | {data.validation.count} phantoms, which chose the decision rule |
+| validation patients | {data.validation.count} phantoms{words.validation} |
 | test patients | {data.test.count} phantoms |
 | calibration patients | {data.calibration.count} of the training patients |
 | id | `{metadata.model_id}` |
@@ -37,7 +38,7 @@ slices in a row |
 
 {_metrics_table(verdict.metrics)}
 
-Each network has thresholds of its own, chosen on validation patients in OpenVINO, which ships. F1
+{words.thresholds} F1
 is micro-averaged, the interval a bootstrap over patients. "Exact" is the share of patients whose
 set of regions was found without a miss and without a false alarm.
 
@@ -45,10 +46,9 @@ set of regions was found without a miss and without a false alarm.
 
 ## From torch to this bundle, on held-out patients
 
-{_parity(verdict)}
+{_parity(verdict, words)}
 
-Window and resize in the graph differ from the training cache by \
-{verdict.preprocessing_difference:.2g} of the input's 0..1 at most; the cache is rounded to 1/255.
+{words.difference.format(difference=verdict.preprocessing_difference)}
 
 ## The same answer on every CPU
 
@@ -61,11 +61,64 @@ its own, against the exporting process.
 
 - Phantoms are not patients. No figure above says anything about a real scan.
 - A region that is not flagged may hold a clot all the same.
-- The network has seen heads of {metadata.input.training_spacing_mm[0]:.2f} mm pixels and
+- {words.subject} has seen heads of {metadata.input.training_spacing_mm[0]:.2f} mm pixels and
   {metadata.input.training_spacing_mm[2]:.2f} mm slices (medians), without metal or motion.
-- The ImageNet weights that training started from are those of `mobilenet_v2_1.0_224`
-  (Apache-2.0), if the checkpoint says so.
+{words.limits}
 """
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """What is said of a network, and what of the SPIRAL threshold.
+
+    Attributes:
+        validation: What validation patients were for.
+        thresholds: Where the decision rule comes from.
+        slices: On what the stages were compared.
+        difference: What the graph was compared with.
+        subject: What was made of the training patients.
+        limits: Further ones.
+    """
+
+    validation: str
+    thresholds: str
+    slices: str
+    difference: str
+    subject: str
+    limits: str
+
+
+_OF_NETWORK = _Words(
+    validation=", which chose the decision rule",
+    thresholds="Each network has thresholds of its own, chosen on validation patients in "
+    "OpenVINO, which ships.",
+    slices="Cached slices",
+    difference="Window and resize in the graph differ from the training cache by "
+    "{difference:.2g} of the input's 0..1 at most; the cache is rounded to 1/255.",
+    subject="The network",
+    limits="- The ImageNet weights that training started from are those of "
+    "`mobilenet_v2_1.0_224`\n  (Apache-2.0), if the checkpoint says so.",
+)
+_OF_SPIRAL = _Words(
+    validation=", which chose nothing",
+    thresholds="There is no network: a region's score is the highest SPIRAL value in it. One "
+    "threshold for all regions\nwas fitted on training patients, as in the source report.",
+    slices="Slices that were drawn from the prepared maxima of each region",
+    difference="The maxima that the graph finds differ from those that preparation found by "
+    "{difference:.2g}.",
+    subject="The threshold",
+    limits="- Fingerprints are those of the files that the cohort was prepared with, not of the "
+    "map and the atlas:\n  a runtime cannot tell that it is shown a training patient.",
+)
+
+
+def _words(metadata: Metadata) -> _Words:
+    return _OF_SPIRAL if metadata.approach is Approach.SPIRAL else _OF_NETWORK
+
+
+def _unit(metadata: Metadata) -> str:
+    in_hu = [channel.in_hu for channel in metadata.input.channels]
+    return "raw HU" if all(in_hu) else "raw HU and maps as stored" if any(in_hu) else "as stored"
 
 
 def _lost(verdict: Verdict) -> str:
@@ -77,8 +130,8 @@ def _lost(verdict: Verdict) -> str:
     return "From float to what ships, on the same patients:\n\n" + "\n".join(lines)
 
 
-def _parity(verdict: Verdict) -> str:
-    tables = [f"Cached slices:\n\n{parity_table(verdict.parity)}"]
+def _parity(verdict: Verdict, words: _Words) -> str:
+    tables = [f"{words.slices}:\n\n{parity_table(verdict.parity)}"]
     if verdict.full_size:
         tables.append(f"One patient folder at full size:\n\n{parity_table(verdict.full_size)}")
     return "\n\n".join(tables)

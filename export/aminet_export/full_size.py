@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from aminet_export import spiral_check
 from aminet_export.gate import require_float_agreement
 from aminet_export.judge import IR_FLOAT, ONNX, TORCH, parity_patients, stage_scorers, upscaled
 from aminet_export.networks import Networks
@@ -20,6 +21,7 @@ from aminet_export.preprocessing_check import (
 )
 from aminet_export.scoring import score_folder
 from aminet_export.source import Source
+from aminet_export.spiral_check import require_same_maxima
 
 CHECKED_STRIDE = 16
 """Window and resize are the same for all slices; some are enough where the cache is looked at."""
@@ -31,7 +33,8 @@ class FullSize:
 
     Attributes:
         parity: Stage to its distance from torch; empty without a patient folder.
-        preprocessing_difference: Of the graph to the cache, in the units of the network's input.
+        preprocessing_difference: Of the graph to the cache, in the units of the network's input;
+            for the SPIRAL threshold of the maxima that the graph finds to the prepared ones.
     """
 
     parity: Mapping[str, Parity]
@@ -44,30 +47,53 @@ def judge_full_size(plan: ExportPlan, source: Source, networks: Networks, folder
     Raises:
         GateFailed: Engines that compute in float disagree, or the preprocessing does.
     """
-    model = networks.shipped.model
-    if plan.parity_patient is None:
-        difference = _cached_difference(source, networks)
-        parity: Mapping[str, Parity] = {}
+    patient = plan.parity_patient
+    scores: Mapping[str, NDArray[np.float32]] = {}
+    if patient is not None:
+        scores = score_folder(
+            patient,
+            source.model.preprocessing,
+            source.info.preprocessing.channels,
+            lambda shape: stage_scorers(plan, source, networks, folder, shape),
+        )
+    parity = _compare_stages(scores, networks)
+    if source.is_spiral:
+        difference = _maxima_difference(patient, scores, source, networks)
+        require_same_maxima(difference)
     else:
-        difference = folder_difference(model, source, plan.parity_patient)
-        parity = _folder_parity(plan.parity_patient, plan, source, networks, folder=folder)
-    require_same_preprocessing(difference)
+        difference = _preprocessing_difference(patient, source, networks)
+        require_same_preprocessing(difference)
     return FullSize(parity, difference)
 
 
-def _folder_parity(
-    patient: Path, plan: ExportPlan, source: Source, networks: Networks, *, folder: Path
+def _compare_stages(
+    scores: Mapping[str, NDArray[np.float32]], networks: Networks
 ) -> dict[str, Parity]:
-    scores = score_folder(
-        patient,
-        source.model.preprocessing,
-        source.info.preprocessing.channels,
-        lambda shape: stage_scorers(plan, source, networks, folder, shape),
-    )
+    if not scores:
+        return {}
     apart = largest_difference([scores[ONNX]], [scores[IR_FLOAT]])
     require_float_agreement(apart, [ONNX, IR_FLOAT])
     rule = networks.shipped.validation.rule
     return {name: compare([scores[TORCH]], [s], rule) for name, s in scores.items()}
+
+
+def _maxima_difference(
+    patient: Path | None,
+    scores: Mapping[str, NDArray[np.float32]],
+    source: Source,
+    networks: Networks,
+) -> float:
+    model = networks.shipped.model
+    drawn = spiral_check.drawn_difference(model, source, parity_patients(source))
+    if patient is None:
+        return drawn
+    return max(drawn, spiral_check.folder_difference(scores[IR_FLOAT], source, patient))
+
+
+def _preprocessing_difference(patient: Path | None, source: Source, networks: Networks) -> float:
+    if patient is None:
+        return _cached_difference(source, networks)
+    return folder_difference(networks.shipped.model, source, patient)
 
 
 def _cached_difference(source: Source, networks: Networks) -> float:

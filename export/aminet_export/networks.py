@@ -26,7 +26,6 @@ from aminet_export.restore import Restored, Validation, restore_accuracy
 from aminet_export.source import Source
 from aminet_runtime.metadata import Precision
 from aminet_train.splits import Split
-from aminet_train.thresholds import choose_rule
 
 RANKING_SLICES = 24
 """Enough to tell a layer that makes half of the error from one that makes a hundredth."""
@@ -92,7 +91,7 @@ def settle_network(
     save(candidate.model, folder, plan.precision)
     scores = source.score(reference, Split.VALIDATION)
     labels = source.labels(Split.VALIDATION)
-    decided = Decided(scores, choose_rule(scores, labels))
+    decided = Decided(scores, source.choose_rule(scores, labels))
     validation = Validation(source.validation_scorer(), labels, decided, plan.max_drop)
     first = _judge_first(plan, read(folder), validation)
     rank = _ranking(source, first.model, reference, candidate.calibration)

@@ -20,6 +20,7 @@ PRODUCER = "aminet"
 
 _TRACED_BATCH = 2  # a batch of one would be taken for a constant
 _TRACED_EDGE_PX = 256  # any size that is not the network's own, or the resize would vanish
+_SMALLEST_EDGE_PX = 32  # a map of one cell would be taken for a constant, too
 
 
 def trace(model: DeployableModel, *, planes: int) -> torch.export.ExportedProgram:
@@ -30,8 +31,8 @@ def trace(model: DeployableModel, *, planes: int) -> torch.export.ExportedProgra
         planes: C of the input.
     """
     example = torch.zeros(_TRACED_BATCH, planes, _TRACED_EDGE_PX, _TRACED_EDGE_PX + 32)
-    batch, height, width = (torch.export.Dim(name) for name in ("N", "H", "W"))
-    dynamic = {INPUT: {0: batch, 2: height, 3: width}}
+    height, width = (torch.export.Dim(name, min=_SMALLEST_EDGE_PX) for name in ("H", "W"))
+    dynamic = {INPUT: {0: torch.export.Dim("N"), 2: height, 3: width}}
     traced = copy.deepcopy(model)
     with torch.no_grad():
         traced(example)  # EfficientFormerV2 now has its attention biases in its cache, not a trace

@@ -23,9 +23,11 @@ from aminet_export.openvino_ir import convert
 from aminet_export.parity import Parity
 from aminet_export.plan import Backend, ExportPlan, ExportReport, Listeners, Verdict
 from aminet_export.source import Source, load_source
+from aminet_export.spiral_slices import require_float
 from aminet_export.steps import StepLog
 from aminet_runtime.metadata import Precision
 from aminet_runtime.publish import publish_folder
+from aminet_train.checkpoint import load_info
 
 
 def export_bundle(plan: ExportPlan, listeners: Listeners | None = None) -> ExportReport:
@@ -66,6 +68,7 @@ class _Workshop:
         """Go from checkpoint to the network that is to ship."""
         plan, log, onnx_path = self.plan, self.log, self.folder / ONNX_FILE
         with log.step("load checkpoint") as step:
+            require_float(load_info(plan.checkpoint).approach, plan.precision)
             source = load_source(plan.checkpoint, plan.data, on_progress=self.listeners.on_progress)
             step.result = _counted(source)
         with log.step("trace") as step:

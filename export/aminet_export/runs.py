@@ -6,6 +6,7 @@ from pathlib import Path
 from aminet_runtime.errors import InputMissing, ModelError, UsageError
 from aminet_train.checkpoint import ABOUT_FILE, load_info
 from aminet_train.run_folder import RunFolder
+from aminet_train.spiral import data_of_spiral_run
 
 CASE_NO_RUN = 20
 CASE_NO_DATA = 21
@@ -39,7 +40,7 @@ def data_of(checkpoint: Path) -> tuple[Path, ...]:
     Raises:
         InputMissing: The run does not say, or a cohort is not where it was.
     """
-    folders = _named_by_run(RunFolder(checkpoint.parent))
+    folders = _named_by_run(RunFolder(checkpoint.parent)) or data_of_spiral_run(checkpoint.parent)
     missing = [folder for folder in folders if not folder.is_dir()]
     if missing or not folders:
         what = f"{missing[0].name} is not where it was" if missing else "the run names no data"

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aminet_export.engines import Scorer
-from aminet_export.slices import cached_slices_hu, folder_slices
+from aminet_export.slices import CachedSlices, folder_slices
 from aminet_export.steps import OnProgress
 from aminet_runtime.patient import Channel
 from aminet_runtime.regions import REGION_COUNT
@@ -19,14 +19,15 @@ from aminet_train.preprocessing import Preprocessing
 def score_cached(
     scorer: Scorer,
     patients: Sequence[PreparedPatient],
-    preprocessing: Preprocessing,
+    shown: CachedSlices,
     *,
     on_progress: OnProgress = lambda _done, _total: None,
 ) -> list[NDArray[np.float32]]:
-    """Score all cached slices of patients; returns [Z, 15] for each."""
+    """Score all slices of prepared patients; returns [Z, 15] for each, the lowest first."""
     scores = []
     for done, patient in enumerate(patients, start=1):
-        scores.append(scorer(cached_slices_hu(patient, preprocessing)))
+        numbers = range(patient.slice_count)
+        scores.append(scorer(shown.slice_hu(patient, number) for number in numbers))
         on_progress(done, len(patients))
     return scores
 

@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,41 @@ from aminet_runtime.slice_window import fill_planes, window_step
 from aminet_runtime.track_record import scan_fingerprint
 from aminet_train.prepared import PreparedPatient
 from aminet_train.preprocessing import Preprocessing, SliceWindow
+
+
+class CachedSlices(Protocol):
+    """How the slices of prepared patients are shown to the engines."""
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Shape [1, C, h, w] of each slice."""
+        ...
+
+    def slice_hu(self, patient: PreparedPatient, number: int) -> NDArray[np.float32]:
+        """Return one slice, with its neighbours, as float32 of this shape."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CachedImages:
+    """The images that training saw, turned back to HU.
+
+    Attributes:
+        preprocessing: Of the checkpoint.
+        planes: C of the network's input.
+    """
+
+    preprocessing: Preprocessing
+    planes: int
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Shape [1, C, h, w] at the network's own size."""
+        return (1, self.planes, *self.preprocessing.size_px)
+
+    def slice_hu(self, patient: PreparedPatient, number: int) -> NDArray[np.float32]:
+        """Return a cached slice with its neighbours."""
+        return cached_slice_hu(patient, number, self.preprocessing)
 
 
 def cached_slice_hu(
@@ -32,14 +68,6 @@ def cached_slice_hu(
     planes = patient.planes(np.array([number], np.int32), preprocessing.window)
     hu: NDArray[np.float32] = preprocessing.to_hu(planes).numpy()
     return hu
-
-
-def cached_slices_hu(
-    patient: PreparedPatient, preprocessing: Preprocessing
-) -> Iterator[NDArray[np.float32]]:
-    """Yield all slices of a patient of which all are cached, lowest first."""
-    for number in range(patient.slice_count):
-        yield cached_slice_hu(patient, number, preprocessing)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,24 +13,25 @@ from aminet_export.accuracy import Labels, Scores
 from aminet_export.engines import Scorer
 from aminet_export.openvino_scorer import openvino_scorer
 from aminet_export.scoring import score_cached
-from aminet_export.slices import cached_slice_hu
+from aminet_export.slices import CachedImages, CachedSlices
+from aminet_export.spiral_slices import DrawnMaxima, require_fitted_on
 from aminet_export.steps import OnProgress
 from aminet_runtime.errors import (
     InputInconsistent,
     InputMissing,
     ModelIncompatible,
-    UsageError,
 )
 from aminet_train.checkpoint import CheckpointInfo, load_model
 from aminet_train.model import DeployableModel
 from aminet_train.networks import Approach
 from aminet_train.patients import PatientsBySplit, gather_patients
 from aminet_train.prepared import PreparedCohort, PreparedPatient
+from aminet_train.preprocessing import PreprocessingConfig
 from aminet_train.splits import Split
+from aminet_train.thresholds import ChosenRule, choose_rule
 
 CASE_DATA = 22
 CASE_LEAKING = 23
-CASE_APPROACH = 24
 CASE_VIEWS = 25
 
 
@@ -42,23 +43,32 @@ class Source:
         info: The checkpoint's.
         model: The whole model in torch.
         patients: By split; none is empty.
+        shown: How these patients are shown to the engines.
+        prepared: What their cohort was prepared with.
         on_progress: Called with patients done and their number.
     """
 
     info: CheckpointInfo
     model: DeployableModel
     patients: PatientsBySplit
+    shown: CachedSlices
+    prepared: PreprocessingConfig
     on_progress: OnProgress
+
+    @property
+    def is_spiral(self) -> bool:
+        """Whether it is the SPIRAL threshold, which has no network and a rule from training."""
+        return self.info.approach is Approach.SPIRAL
 
     @property
     def planes(self) -> int:
         """C of the network's input."""
-        return len(self.info.preprocessing.channels) * self.info.window.size
+        return self.shown.shape[1]
 
     @property
     def cached_shape(self) -> tuple[int, int, int, int]:
         """Shape of one cached slice as the network's input."""
-        return (1, self.planes, *self.info.preprocessing.size_px)
+        return self.shown.shape
 
     def labels(self, split: Split) -> Labels:
         """Return the truth of each patient of a split."""
@@ -72,9 +82,15 @@ class Source:
         self, scorer: Scorer, patients: list[PreparedPatient]
     ) -> list[NDArray[np.float32]]:
         """Score all cached slices of some patients."""
-        return score_cached(
-            scorer, patients, self.model.preprocessing, on_progress=self.on_progress
-        )
+        return score_cached(scorer, patients, self.shown, on_progress=self.on_progress)
+
+    def choose_rule(self, scores: Scores, labels: Labels) -> ChosenRule:
+        """Choose how scores of validation patients become decisions.
+
+        The SPIRAL threshold keeps its own, which was fitted on training patients as in the source
+        report.
+        """
+        return self.info.rule if self.is_spiral else choose_rule(scores, labels)
 
     def validation_scorer(self) -> Callable[[ov.Model], Scores]:
         """Return a way to score networks on validation patients, and on no others."""
@@ -82,7 +98,7 @@ class Source:
 
     def slice_hu(self, patient: PreparedPatient, number: int) -> NDArray[np.float32]:
         """Return a cached slice with its neighbours as float32 [1, C, h, w] in HU."""
-        return cached_slice_hu(patient, number, self.model.preprocessing)
+        return self.shown.slice_hu(patient, number)
 
     def cached_planes(self, patient: PreparedPatient, number: int) -> NDArray[np.float32]:
         """Return a cached slice with its neighbours as float32 [1, C, h, w] in 0..1."""
@@ -96,26 +112,30 @@ def load_source(checkpoint: Path, data: tuple[Path, ...], *, on_progress: OnProg
 
     Raises:
         ModelInvalid: It is no checkpoint.
-        UsageError: It is the SPIRAL threshold, which has no network.
         ModelIncompatible: The data was prepared for another network.
-        InputMissing: A split has no patients.
+        InputMissing: A split has no patients, or a patient has no SPIRAL map where one is needed.
         InputInconsistent: A held-out patient has not all slices, or the network has learned it,
             or the splits are by slice.
     """
     info, model = load_model(checkpoint)
-    if info.approach is Approach.SPIRAL:
-        raise UsageError(
-            "this version does not export the SPIRAL threshold, which has no network",
-            case=CASE_APPROACH,
-            hint="evaluate it with aminet-evaluate",
-        )
     cohort, patients = gather_patients(data)
     _require_exportable(info, cohort)
-    _require_same_preparation(info, cohort)
     _require_all_splits(patients)
-    _require_all_slices(patients)
+    if info.approach is Approach.SPIRAL:
+        require_fitted_on(info, patients)
+    else:
+        _require_same_preparation(info, cohort)
+        _require_all_slices(patients)
     _require_unseen(info, patients)
-    return Source(info, model, patients, on_progress)
+    shown = _shown(info, model)
+    return Source(info, model, patients, shown, cohort.preprocessing, on_progress)
+
+
+def _shown(info: CheckpointInfo, model: DeployableModel) -> CachedSlices:
+    if info.approach is Approach.SPIRAL:
+        return DrawnMaxima()
+    planes = len(info.preprocessing.channels) * info.window.size
+    return CachedImages(model.preprocessing, planes)
 
 
 def _require_exportable(info: CheckpointInfo, cohort: PreparedCohort) -> None:

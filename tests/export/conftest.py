@@ -29,6 +29,7 @@ from aminet_train.prepare import prepare_cohort
 from aminet_train.prepare_patient import PreparePlan
 from aminet_train.prepared import IMAGE_LEVELS, PreparedCohort
 from aminet_train.preprocessing import PreprocessingConfig
+from aminet_train.spiral import train_spiral
 from aminet_train.thresholds import ChosenRule
 
 SHAPE = (80, 72, 9)  # stored i, j, k
@@ -115,6 +116,16 @@ def workshop(tmp_path_factory) -> Workshop:
 
 
 @pytest.fixture(scope="session")
+def spiral(workshop) -> Prepared:
+    """The SPIRAL threshold, fitted on the cohort as it was prepared for its maps."""
+    made = Prepared(workshop.root / "spiral")
+    preprocessing = PreprocessingConfig.from_preset("spiral", size_px=SIZE_PX)
+    prepare_cohort(workshop.root / "cohort", PreparePlan(made.data, preprocessing), seed=0)
+    train_spiral([made.data], made.root)
+    return made
+
+
+@pytest.fixture(scope="session")
 def simple(workshop) -> Prepared:
     return workshop.make("simple", Approach.SIMPLE_CNN)
 
@@ -164,7 +175,10 @@ def _images(cohort: PreparedCohort, name: str) -> torch.Tensor:
 
 
 def _write_patient(folder: Path, seed: int) -> None:
-    """Write a head of noise with a vessel that wanders from slice to slice."""
+    """Write a head of noise with a vessel that wanders from slice to slice.
+
+    The SPIRAL map is high where the clot is, and here and there.
+    """
     folder.mkdir(parents=True)
     generator = np.random.default_rng(seed)
     across, along = np.mgrid[-1 : 1 : SHAPE[0] * 1j, -1 : 1 : SHAPE[1] * 1j]
@@ -177,6 +191,9 @@ def _write_patient(folder: Path, seed: int) -> None:
     atlas = np.broadcast_to(np.arange(SHAPE[0])[:, None, None] % REGION_COUNT, SHAPE)
     clot = np.zeros(SHAPE, np.int16)
     clot[seed + 20, 30, 3:6] = 1
+    spiral = generator.random(SHAPE, dtype=np.float32) * np.float32(0.8)
+    spiral[clot > 0] = 0.9
+    nibabel.save(nibabel.Nifti1Image(spiral, LPS), folder / "SpiralregA.nii.gz")
     volumes = {"CTA2regA": hu, "ATLASMASKregA": atlas.astype(np.int16), f"{folder.name}_clot": clot}
     for stem, values in volumes.items():
         nibabel.save(nibabel.Nifti1Image(values, LPS), folder / f"{stem}.nii.gz")

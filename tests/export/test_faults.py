@@ -24,10 +24,8 @@ from aminet_runtime.errors import (
     ModelInvalid,
     OutputExists,
     OutputNotWritable,
-    UsageError,
 )
 from aminet_train.checkpoint import load_info
-from aminet_train.networks import Approach
 from aminet_train.prepare import prepare_cohort
 from aminet_train.prepare_patient import PreparePlan
 from aminet_train.preprocessing import PreprocessingConfig
@@ -158,14 +156,6 @@ def test_refuses_data_that_was_prepared_for_another_network(simple, workshop, tm
 
     with pytest.raises(ModelIncompatible, match="prepared with other channels, windows or sizes"):
         load_source(simple.checkpoint, (tmp_path / "other",), on_progress=lambda _d, _t: None)
-
-
-def test_refuses_what_has_no_network(simple, monkeypatch):
-    info = replace(load_info(simple.checkpoint), approach=Approach.SPIRAL)
-    monkeypatch.setattr("aminet_export.source.load_model", lambda _folder: (info, None))
-
-    with pytest.raises(UsageError, match="does not export the SPIRAL threshold"):
-        open_source(simple)
 
 
 def test_refuses_splits_by_slice(simple, monkeypatch):

@@ -59,11 +59,20 @@ def train_spiral(data: Sequence[Path], run: Path) -> Path:
     cohort, patients = gather_patients(data)
     if not patients[Split.TRAIN]:
         raise InputMissing("there are no train patients", hint="prepare more patients")
-    config = {"approach": Approach.SPIRAL.value, "data": [str(root) for root in data]}
+    config = {"approach": Approach.SPIRAL.value, "data": [str(root.resolve()) for root in data]}
     write_whole(run / CONFIG_FILE, (json.dumps(config, indent=1) + "\n").encode())
     network = SpiralMaximum(SpiralConfig())
     save_checkpoint(target, network, _describe(cohort, patients, names=[r.name for r in data]))
     return target
+
+
+def data_of_spiral_run(run: Path) -> tuple[Path, ...]:
+    """Return the prepared cohorts that a run of `train_spiral` names; none if it is no such run."""
+    try:
+        values = json.loads((run / CONFIG_FILE).read_bytes())
+        return tuple(Path(root) for root in values["data"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()
 
 
 def spiral_scores(patient: PreparedPatient) -> NDArray[np.float32]:

@@ -46,8 +46,9 @@ class SpiralMaximum(nn.Module):
             Probabilities [N, 15], 0 where the slice has none of a region, and the maximum in each
             cell as evidence, [N, 15, ceil(H / cell), ceil(W / cell)].
         """
-        spiral, atlas = slices[:, :1], slices[:, 1:]
+        # a border of zeros: the last cells are whole, and a trace need not know the size
+        spiral, atlas = F.pad(slices, (0, self.cell_px - 1) * 2).split(1, dim=1)
         # a product and no branch: it is one elementwise kernel in every engine
         in_region = (atlas == self.regions).to(spiral.dtype)  # [N, 15, H, W]
-        evidence = F.max_pool2d(spiral * in_region, self.cell_px, ceil_mode=True)
+        evidence = F.max_pool2d(spiral * in_region, self.cell_px)
         return evidence.amax(dim=(2, 3)), evidence
