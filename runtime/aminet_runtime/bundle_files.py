@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -56,14 +56,19 @@ def read_manifest(folder: Path) -> dict[str, str]:
     return _parse_manifest(data, path=folder / MANIFEST)
 
 
-def write_manifest(folder: Path) -> None:
+def write_manifest(folder: Path, *, apart_from: Collection[str] = ()) -> None:
     """Hash all files of a folder and write SHA256SUMS, in the order of their names.
+
+    Args:
+        folder: Whose files.
+        apart_from: Names that the checksums are not about.
 
     Raises:
         ModelUntrusted: The folder holds something that a bundle may not hold.
         OutputNotWritable: SHA256SUMS cannot be written.
     """
-    names = sorted(entry.name for entry in folder.iterdir() if entry.name != MANIFEST)
+    left_out = {MANIFEST, *apart_from}
+    names = sorted(entry.name for entry in folder.iterdir() if entry.name not in left_out)
     lines = [f"{hash_file(folder / name)}  {name}\n" for name in names]
     data = "".join(lines).encode("utf-8", "surrogateescape")
     _parse_manifest(data, path=folder / MANIFEST)

@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import Self
 
 from aminet_runtime.bundle import METADATA, README, Bundle
-from aminet_runtime.bundle_files import MANIFEST, hash_file, read_manifest, read_verified, verify
+from aminet_runtime.bundle_files import (
+    MANIFEST,
+    hash_file,
+    read_manifest,
+    read_verified,
+    verify,
+    write_manifest,
+)
 from aminet_runtime.decision import DecisionRule
 from aminet_runtime.errors import ModelIncompatible, ModelInvalid, ModelUntrusted
 from aminet_runtime.metadata import BUNDLE_NAME, Approach, Metadata, Precision
@@ -163,6 +170,16 @@ def member_entry(member: Path) -> MemberEntry:
         ModelUntrusted: The bundle has no SHA256SUMS.
     """
     return MemberEntry(member.name, hash_file(member / MANIFEST))
+
+
+def write_ensemble_checksums(folder: Path) -> None:
+    """Write SHA256SUMS over what lies beside the members, which have checksums of their own.
+
+    Raises:
+        ModelUntrusted: The folder holds something that an ensemble may not hold.
+        OutputNotWritable: SHA256SUMS cannot be written.
+    """
+    write_manifest(folder, apart_from=[MEMBERS_FOLDER])
 
 
 def ensemble_id(members: Sequence[MemberEntry]) -> str:

@@ -20,6 +20,7 @@ from aminet_runtime.ensemble_bundle import (
     EnsembleMetadata,
     ensemble_id,
     member_entry,
+    write_ensemble_checksums,
 )
 from aminet_runtime.ensemble_session import EnsembleSession
 from aminet_runtime.errors import (
@@ -61,16 +62,8 @@ def write_ensemble(folder, bundles, **changes):
     values = {**json.loads(metadata.to_bytes()), **changes}
     (folder / "metadata.json").write_text(json.dumps(values))
     (folder / "README.md").write_text("# vote-of-three\n")
-    write_manifest_of_files(folder)
+    write_ensemble_checksums(folder)
     return folder
-
-
-def write_manifest_of_files(folder):
-    """Write SHA256SUMS over the files of a folder; `members` is put aside meanwhile."""
-    aside = folder.with_name(f"{folder.name}-members")
-    (folder / "members").rename(aside)
-    write_manifest(folder)
-    aside.rename(folder / "members")
 
 
 @pytest.fixture
