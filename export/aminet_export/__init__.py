@@ -27,4 +27,8 @@ In the order of the steps:
     isa_sweep, isa_probe
                      the same answer on every CPU, a process for each instruction set
     contents, card   metadata, receipts, self-test, model card
+    ensemble         several bundles that vote, in one folder
+    ensemble_votes   what they say together about held-out patients
+    ensemble_contents
+                     metadata, receipt and card of an ensemble
 """

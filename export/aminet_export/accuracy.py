@@ -75,12 +75,29 @@ class Drop:
 
 Drops = Mapping[Level, Drop]
 
+PatientCounts = Mapping[Level, Sequence[Counts]]
+"""At each level the pairs of each patient."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Test patients, and what two systems say about them.
+
+    Attributes:
+        patient_ids: Who they are.
+        labels: Their truth.
+        reference: The float system.
+        shipped: The system that ships; the float system itself where that ships.
+    """
+
+    patient_ids: Sequence[str]
+    labels: Labels
+    reference: Decided
+    shipped: Decided
+
 
 def f1_drops(reference: Decided, shipped: Decided, labels: Labels, *, seed: int = 0) -> Drops:
     """Compare two systems on the same patients at both levels.
-
-    The bootstrap draws patients, and the same ones for both systems: most of what makes a patient
-    hard is hard for both, and so leaves the difference.
 
     Args:
         reference: Of the float network.
@@ -88,8 +105,23 @@ def f1_drops(reference: Decided, shipped: Decided, labels: Labels, *, seed: int 
         labels: The truth.
         seed: Of the bootstrap.
     """
-    draws = np.random.default_rng(seed).integers(0, len(labels), (BOOTSTRAP_ROUNDS, len(labels)))
     first, second = patient_counts(reference, labels), patient_counts(shipped, labels)
+    return drops_between(first, second, seed=seed)
+
+
+def drops_between(first: PatientCounts, second: PatientCounts, *, seed: int = 0) -> Drops:
+    """Compare the counts of the same patients at both levels.
+
+    The bootstrap draws patients, and the same ones for both systems: most of what makes a patient
+    hard is hard for both, and so leaves the difference.
+
+    Args:
+        first: Of the float system.
+        second: Of the system that ships.
+        seed: Of the bootstrap.
+    """
+    patients = len(first[Level.PATIENT])
+    draws = np.random.default_rng(seed).integers(0, patients, (BOOTSTRAP_ROUNDS, patients))
     return {level: _drop(first[level], second[level], draws) for level in Level}
 
 
@@ -123,7 +155,7 @@ def largest_drop(drops: Drops) -> float:
     return max(drop.drop for drop in drops.values())
 
 
-def _drop(first: list[Counts], second: list[Counts], draws: NDArray[np.int64]) -> Drop:
+def _drop(first: Sequence[Counts], second: Sequence[Counts], draws: NDArray[np.int64]) -> Drop:
     differences = _f1(_table(first)[draws].sum(axis=1)) - _f1(_table(second)[draws].sum(axis=1))
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(differences, [tail, 1 - tail])

@@ -12,6 +12,7 @@ from aminet_runtime.console import command_parser, progress_bar, run_command
 from aminet_runtime.errors import UsageError
 
 if TYPE_CHECKING:
+    from aminet_export.ensemble import EnsembleReport
     from aminet_export.plan import ExportPlan, ExportReport
     from aminet_export.steps import StepReport
 
@@ -19,6 +20,7 @@ EXAMPLE = """example:
   aminet-export --model mobilenetv2 --int8          the newest run below runs/, and its data
   aminet-export --checkpoint runs/mobilenetv2-1/checkpoint --data prepared --int8 \\
                 --parity-patient cohort/phantom-0007 -o mobilenetv2-int8
+  aminet-export --model ensemble --int8             the newest ensemble, each member by its gate
 
 exit codes: 23 means that the network was not good enough and nothing was published."""
 
@@ -33,10 +35,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _add_source_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", help="export the newest finished run of this approach")
-    parser.add_argument("--checkpoint", type=Path, help="what aminet-train wrote")
     parser.add_argument(
-        "--data", type=Path, nargs="+", help="prepared cohorts; default: those of the run"
+        "--model", help="export the newest finished run of this approach; or the newest ensemble"
+    )
+    parser.add_argument(
+        "--checkpoint", type=Path, help="what aminet-train wrote: a checkpoint or an ensemble"
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        nargs="+",
+        help="prepared cohorts, of an ensemble those of all members; default: those of the runs",
     )
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="default: %(default)s")
     parser.add_argument(
@@ -72,32 +81,43 @@ def _export(options: argparse.Namespace) -> int:
     from aminet_runtime.engines.openvino_import import import_openvino
 
     import_openvino()  # first of all: it caps the instruction set and keeps telemetry out
+    from aminet_export.ensemble import export_ensemble
     from aminet_export.pipeline import export_bundle
     from aminet_export.plan import Listeners
+    from aminet_train.ensemble import is_ensemble
 
     plan = _plan(options)
+    report: ExportReport | EnsembleReport
     with progress_bar("export", quiet=options.quiet) as on_progress:
         listeners = Listeners(
             on_step=lambda report: _show(report, quiet=options.quiet), on_progress=on_progress
         )
-        report = export_bundle(plan, listeners)
+        if is_ensemble(plan.checkpoint):
+            report = export_ensemble(plan, listeners)
+        else:
+            report = export_bundle(plan, listeners)
     print(json.dumps(report.to_json(), indent=1) if options.json else _table(report))
     return 0
 
 
 def _plan(options: argparse.Namespace) -> "ExportPlan":
     from aminet_export.plan import Backend, ExportPlan
-    from aminet_export.runs import data_of, newest_run
+    from aminet_export.runs import ENSEMBLE, data_of, data_of_members, newest_run
     from aminet_runtime.metadata import Precision
     from aminet_train.checkpoint import load_info
+    from aminet_train.ensemble import is_ensemble
 
     if (options.model is None) == (options.checkpoint is None):
         raise UsageError("name either --model or --checkpoint", hint="see --help for an example")
     checkpoint = options.checkpoint or newest_run(options.model, options.runs)
-    approach = load_info(checkpoint).approach
+    if is_ensemble(checkpoint):
+        approach, named = ENSEMBLE, options.data or data_of_members(checkpoint, options.runs)
+    else:
+        approach = load_info(checkpoint).approach
+        named = options.data or data_of(checkpoint)
     return ExportPlan(
         checkpoint=checkpoint,
-        data=tuple(options.data) if options.data else data_of(checkpoint),
+        data=tuple(named),
         output=options.output or Path(f"{approach}-{options.precision}"),
         precision=Precision(options.precision),
         backend=Backend(options.backend),
@@ -113,10 +133,14 @@ def _show(report: "StepReport", *, quiet: bool) -> None:
         print(f"{clear}{report.name}: {report.result} ({report.seconds:.1f} s)", file=sys.stderr)
 
 
-def _table(report: "ExportReport") -> str:
+def _table(report: "ExportReport | EnsembleReport") -> str:
+    from aminet_export.ensemble import EnsembleReport
+    from aminet_export.ensemble_contents import votes_table
     from aminet_export.isa_sweep import sweep_table
     from aminet_export.parity import parity_table
 
+    if isinstance(report, EnsembleReport):
+        return f"{votes_table(report.voted)}\n{report.bundle}"
     verdict = report.verdict
     parts = [parity_table(verdict.full_size or verdict.parity), sweep_table(verdict.swept)]
     drops = verdict.drops or {}

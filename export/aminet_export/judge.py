@@ -10,7 +10,7 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
-from aminet_export.accuracy import Decided, Drops, f1_drops
+from aminet_export.accuracy import Decided, Drops, HeldOut, f1_drops
 from aminet_export.engines import Scorer, onnx_scorer, torch_scorer
 from aminet_export.gate import exceeds, require_accuracy, require_findings, require_float_agreement
 from aminet_export.isa_sweep import (
@@ -53,10 +53,12 @@ class Accuracy:
     Attributes:
         metrics: By precision, each with its own rule.
         drops: From float to what ships; None if float ships.
+        held_out: The patients, and what they were scored.
     """
 
     metrics: Mapping[Precision, dict[str, Any]]
     drops: Drops | None
+    held_out: HeldOut
 
 
 def judge_accuracy(plan: ExportPlan, source: Source, networks: Networks) -> Accuracy:
@@ -66,11 +68,13 @@ def judge_accuracy(plan: ExportPlan, source: Source, networks: Networks) -> Accu
         GateFailed: What ships loses too much F1 at some level, or float finds nothing.
     """
     labels = source.labels(Split.TEST)
+    names = [patient.patient_id for patient in source.patients[Split.TEST]]
     reference = Decided(
         source.score(networks.reference, Split.TEST), networks.reference_decided.rule
     )
     if plan.precision is Precision.FP32:
-        return Accuracy({Precision.FP32: _metrics(reference, labels)}, None)
+        held_out = HeldOut(names, labels, reference, reference)
+        return Accuracy({Precision.FP32: _metrics(reference, labels)}, None, held_out)
     scores = source.score(networks.shipped.model, Split.TEST)
     shipped = Decided(scores, networks.shipped.validation.rule)
     drops = f1_drops(reference, shipped, labels)
@@ -88,7 +92,7 @@ def judge_accuracy(plan: ExportPlan, source: Source, networks: Networks) -> Accu
         Precision.FP32: _metrics(reference, labels),
         plan.precision: _metrics(shipped, labels),
     }
-    return Accuracy(metrics, drops)
+    return Accuracy(metrics, drops, HeldOut(names, labels, reference, shipped))
 
 
 def stage_scorers(

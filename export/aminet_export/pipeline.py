@@ -110,6 +110,7 @@ class _Workshop:
             full_size=full_size.parity,
             preprocessing_difference=full_size.preprocessing_difference,
             swept=swept,
+            held_out=accuracy.held_out,
         )
 
     def write(self, source: Source, networks: Networks, verdict: Verdict) -> None:

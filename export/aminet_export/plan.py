@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from aminet_export.accuracy import Drops
+from aminet_export.accuracy import Drops, HeldOut
 from aminet_export.calibration import SLICES
 from aminet_export.gate import MAX_DROP
 from aminet_export.isa_sweep import Sweep
@@ -78,8 +78,10 @@ class Verdict:
         parity: Stage to its distance from torch, on cached held-out patients.
         full_size: The same on the patient folder; empty without one.
         preprocessing_difference: Largest difference of the graph's window and resize to the
-            training cache, in the units 0..1 of the network's input.
+            training cache, in the units 0..1 of the network's input; for the SPIRAL threshold of
+            the maxima that the graph finds to the prepared ones.
         swept: All instruction sets.
+        held_out: The test patients, and what they were scored.
     """
 
     metrics: Mapping[Precision, dict[str, Any]]
@@ -89,6 +91,7 @@ class Verdict:
     full_size: Mapping[str, Parity]
     preprocessing_difference: float
     swept: Sweep
+    held_out: HeldOut
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,7 @@ def load_source(checkpoint: Path, data: tuple[Path, ...], *, on_progress: OnProg
             or the splits are by slice.
     """
     info, model = load_model(checkpoint)
-    cohort, patients = gather_patients(data)
+    cohort, patients = gather_patients(_each_once(data))
     _require_exportable(info, cohort)
     _require_all_splits(patients)
     if info.approach is Approach.SPIRAL:
@@ -129,6 +129,25 @@ def load_source(checkpoint: Path, data: tuple[Path, ...], *, on_progress: OnProg
     _require_unseen(info, patients)
     shown = _shown(info, model)
     return Source(info, model, patients, shown, cohort.preprocessing, on_progress)
+
+
+def _each_once(data: tuple[Path, ...]) -> tuple[Path, ...]:
+    """Drop cohorts that are named twice: their patients would count twice."""
+    return tuple({root.resolve(): root for root in reversed(data)}.values())[::-1]
+
+
+def cohorts_for(info: CheckpointInfo, data: tuple[Path, ...]) -> tuple[Path, ...]:
+    """Choose the cohorts that were prepared for a checkpoint; all of them if none was."""
+    fitting = tuple(root for root in data if _fits(info, root))
+    return fitting or data
+
+
+def _fits(info: CheckpointInfo, root: Path) -> bool:
+    cohort, patients = gather_patients([root])
+    if info.approach is not Approach.SPIRAL:
+        return cohort.preprocessing == info.preprocessing
+    learned = {patient.fingerprint for patient in patients[Split.TRAIN]}
+    return not learned.isdisjoint(info.training["data"][Split.TRAIN.value]["fingerprints"])
 
 
 def _shown(info: CheckpointInfo, model: DeployableModel) -> CachedSlices:

@@ -158,6 +158,17 @@ def test_refuses_data_that_was_prepared_for_another_network(simple, workshop, tm
         load_source(simple.checkpoint, (tmp_path / "other",), on_progress=lambda _d, _t: None)
 
 
+def test_a_cohort_that_is_named_twice_counts_once(simple, monkeypatch):
+    monkeypatch.chdir(simple.data.parent)
+    data = (simple.data, simple.data.relative_to(simple.root))
+
+    source = load_source(simple.checkpoint, data, on_progress=lambda _done, _total: None)
+
+    once = open_source(simple)
+    for split in Split:
+        assert len(source.patients[split]) == len(once.patients[split])
+
+
 def test_refuses_splits_by_slice(simple, monkeypatch):
     info = replace(load_info(simple.checkpoint), leaking=True)
     monkeypatch.setattr("aminet_export.source.load_model", lambda _folder: (info, None))

@@ -47,7 +47,8 @@ class SpiralMaximum(nn.Module):
             cell as evidence, [N, 15, ceil(H / cell), ceil(W / cell)].
         """
         # a border of zeros: the last cells are whole, and a trace need not know the size
-        spiral, atlas = F.pad(slices, (0, self.cell_px - 1) * 2).split(1, dim=1)
+        planes = F.pad(slices, (0, self.cell_px - 1) * 2)
+        spiral, atlas = planes[:, :1], planes[:, 1:]
         # a product and no branch: it is one elementwise kernel in every engine
         in_region = (atlas == self.regions).to(spiral.dtype)  # [N, 15, H, W]
         evidence = F.max_pool2d(spiral * in_region, self.cell_px)
