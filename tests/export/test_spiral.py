@@ -76,6 +76,11 @@ def test_figures_are_those_of_the_evaluation(report, spiral):
     assert found["patient"]["f1"] > 0
 
 
+def test_the_bundle_is_evaluated_like_its_checkpoint(report, spiral):
+    found = evaluate_checkpoint(report.bundle, [spiral.data], Split.TEST)
+    assert found["patient"]["f1"] == report.verdict.metrics[Precision.FP32]["patient"]["f1"]
+
+
 def test_every_stage_agrees_to_the_last_bit(report):
     for stages in (report.verdict.parity, report.verdict.full_size):
         assert [*stages] == ["torch", "ONNX", "IR float"]

@@ -147,11 +147,15 @@ class BundleCandidate:
 
     A bundle holds no slice-level threshold: its answers are about patients. The one for slice-level
     figures is chosen on the validation patients of the cohorts, with the engine that ships.
+
+    A bundle of the SPIRAL threshold reads maps that the cache does not hold; the maxima that it
+    does hold are what the bundle's graph finds, as its export has proven.
     """
 
     def __init__(self, label: str, folder: Path) -> None:
         self._session = Session.open(Bundle.open(folder))
         self._about = self._session.bundle.metadata
+        self._is_spiral = self._about.approach.value == Approach.SPIRAL.value
         self._slice_threshold: float | None = None
         self.label = label
         self.approach = f"{self._about.approach.value} {self._about.precision.value}"
@@ -168,7 +172,9 @@ class BundleCandidate:
         return ChosenRule(thresholds, self._slice_threshold, decision.min_consecutive_slices)
 
     def patients(self, pool: PatientPool, splits: Sequence[Split]) -> list[PreparedPatient]:
-        """Choose cohorts with the bundle's channels, windows and size."""
+        """Choose cohorts with the bundle's channels, windows and size; SPIRAL takes any."""
+        if self._is_spiral:
+            return pool.of_any_kind(splits)
         return pool.of_kind(self._preprocessing(), splits, label=self.label)
 
     def answers(self, pool: PatientPool, splits: Sequence[Split], on_patient: OnPatient) -> Answers:
@@ -183,9 +189,13 @@ class BundleCandidate:
 
     def evidence(self, patient: PreparedPatient, number: int) -> NDArray[np.float32] | None:
         """Take the map of the slice from the engine."""
+        if self._is_spiral:
+            return None
         return next(score.evidence for score in self._stream(patient) if score.index == number)
 
     def _scores(self, patient: PreparedPatient) -> NDArray[np.float32]:
+        if self._is_spiral:
+            return spiral_scores(patient)
         scores = np.stack([score.probabilities.copy() for score in self._stream(patient)])
         return scores[patient.slices]
 
