@@ -6,13 +6,12 @@ from dataclasses import dataclass
 import timm
 from torch import Tensor, nn
 
-from aminet_train.networks.heads import DenseHead, GapHead, Head
+from aminet_train.networks.heads import Head, apply_head, make_head
 
 TIMM_NAME = "efficientformerv2_s0"
 FINE_STAGE = 2
 """The last stage at stride 16 (96 channels); the stage after it is at stride 32."""
 FINE_FEATURES = 96
-DENSE_WIDTH = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +36,12 @@ class EfficientFormerV2(nn.Module):
         self.backbone = timm.create_model(
             TIMM_NAME, pretrained=False, in_chans=in_channels, num_classes=0, img_size=size_px
         )
-        self.head: GapHead | DenseHead
-        if config.head is Head.GAP:
-            self.head = GapHead(self.backbone.num_features, config.dropout)
-        else:
-            self.head = DenseHead(
-                FINE_FEATURES,
-                self.backbone.num_features,
-                width=DENSE_WIDTH,
-                dropout=config.dropout,
-            )
+        self.head = make_head(
+            config.head,
+            fine=FINE_FEATURES,
+            coarse=self.backbone.num_features,
+            dropout=config.dropout,
+        )
 
     def forward(self, network_input: Tensor) -> tuple[Tensor, Tensor]:
         """Map input 0..1 [N, C, h, w] to logits [N, 15] and evidence [N, 15, h', w']."""
@@ -58,6 +53,4 @@ class EfficientFormerV2(nn.Module):
             if number == FINE_STAGE:
                 fine = maps
         coarse = self.backbone.norm(maps)
-        if isinstance(self.head, DenseHead):
-            return self.head(fine, coarse)  # type: ignore[no-any-return]  # nn.Module.__call__ is untyped
-        return self.head(coarse)  # type: ignore[no-any-return]
+        return apply_head(self.head, fine, coarse)

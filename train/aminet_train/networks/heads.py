@@ -69,3 +69,26 @@ class DenseHead(nn.Module):
 
 _RARE_LOGIT = -8.0
 """Start at a probability of .0003 a cell, .06 a slice: clots are rare, and so is the first loss."""
+
+DENSE_WIDTH = 128
+
+
+def make_head(head: Head, *, fine: int, coarse: int, dropout: float) -> GapHead | DenseHead:
+    """Build the head of a backbone.
+
+    Args:
+        head: Which one.
+        fine: Features of the backbone at stride 16.
+        coarse: Features of the backbone at stride 32.
+        dropout: Before the classifier.
+    """
+    if head is Head.GAP:
+        return GapHead(coarse, dropout)
+    return DenseHead(fine, coarse, width=DENSE_WIDTH, dropout=dropout)
+
+
+def apply_head(head: GapHead | DenseHead, fine: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor]:
+    """Map features at strides 16 and 32 to logits [N, 15] and evidence [N, 15, h, w]."""
+    if isinstance(head, DenseHead):
+        return head(fine, coarse)  # type: ignore[no-any-return]  # nn.Module.__call__ is untyped
+    return head(coarse)  # type: ignore[no-any-return]

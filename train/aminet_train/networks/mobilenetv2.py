@@ -7,13 +7,12 @@ from enum import StrEnum
 import timm
 from torch import Tensor, nn
 
-from aminet_train.networks.heads import DenseHead, GapHead, Head
+from aminet_train.networks.heads import Head, apply_head, make_head
 
 TIMM_NAME = "mobilenetv2_100"
 FINE_STAGE = 4
 """The last stage at stride 16 (96 channels); the stages after it are at stride 32."""
 FINE_FEATURES = 96
-DENSE_WIDTH = 128
 
 
 class Padding(StrEnum):
@@ -50,16 +49,12 @@ class MobileNetV2(nn.Module):
             num_classes=0,
             pad_type=_TIMM_PADDING[config.padding],
         )
-        self.head: GapHead | DenseHead
-        if config.head is Head.GAP:
-            self.head = GapHead(self.backbone.num_features, config.dropout)
-        else:
-            self.head = DenseHead(
-                FINE_FEATURES,
-                self.backbone.num_features,
-                width=DENSE_WIDTH,
-                dropout=config.dropout,
-            )
+        self.head = make_head(
+            config.head,
+            fine=FINE_FEATURES,
+            coarse=self.backbone.num_features,
+            dropout=config.dropout,
+        )
 
     def forward(self, network_input: Tensor) -> tuple[Tensor, Tensor]:
         """Map input 0..1 [N, C, h, w] to logits [N, 15] and evidence [N, 15, h', w']."""
@@ -71,6 +66,4 @@ class MobileNetV2(nn.Module):
             if number == FINE_STAGE:
                 fine = maps
         coarse = self.backbone.bn2(self.backbone.conv_head(maps))
-        if isinstance(self.head, DenseHead):
-            return self.head(fine, coarse)  # type: ignore[no-any-return]  # nn.Module.__call__ is untyped
-        return self.head(coarse)  # type: ignore[no-any-return]
+        return apply_head(self.head, fine, coarse)
