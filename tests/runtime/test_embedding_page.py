@@ -42,7 +42,9 @@ def test_example_runs(surroundings, number):
     script.write_text(EXAMPLES[number], encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     words = [sys.executable, "-W", "error", str(script)]
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        words, env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
 
     assert (done.returncode, done.stderr) == (0, "")
 

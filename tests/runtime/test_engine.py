@@ -4,7 +4,10 @@
 import os
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -297,3 +300,19 @@ except KeyboardInterrupt:
 """
 
     assert in_fresh_process(code) == "interrupted"
+
+
+def test_threads_that_ask_together_get_one_core(monkeypatch):
+    made = []
+
+    def make_core():
+        time.sleep(0.05)  # long enough for every thread to ask meanwhile
+        made.append(object())
+        return made[-1]
+
+    monkeypatch.setattr(openvino_import, "_first_core", cache(make_core))
+    with ThreadPoolExecutor(4) as pool:
+        cores = list(pool.map(lambda _: openvino_import.shared_core(), range(4)))
+
+    assert len(made) == 1
+    assert set(cores) == set(made)

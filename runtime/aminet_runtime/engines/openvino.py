@@ -25,6 +25,7 @@ from aminet_runtime.engines.openvino_import import (
     ISA_VARIABLE,
     import_openvino,
     is_isa_capped,
+    one_thread_at_a_time,
     shared_core,
 )
 from aminet_runtime.errors import ModelIncompatible, ModelInvalid
@@ -70,8 +71,9 @@ class OpenVinoEngine:
         self._threads = threads
         self._planes = bundle.metadata.input.planes
         self._precision = bundle.metadata.precision
-        self._model = _read_model(self._core, bundle)
-        _require_contract(self._model, planes=self._planes, path=bundle.path / MODEL_XML)
+        with one_thread_at_a_time:
+            self._model = _read_model(self._core, bundle)
+            _require_contract(self._model, planes=self._planes, path=bundle.path / MODEL_XML)
 
     @property
     def version(self) -> str:
@@ -107,8 +109,9 @@ class OpenVinoEngine:
             ModelInvalid: The network cannot take slices of this size.
             ModelIncompatible: This machine cannot run the network.
         """
-        model = _reshaped(self._model, [1, self._planes, height, width])
-        return OpenVinoNetwork(_compile(self._core, model, self._hints()))
+        with one_thread_at_a_time:
+            model = _reshaped(self._model, [1, self._planes, height, width])
+            return OpenVinoNetwork(_compile(self._core, model, self._hints()))
 
     def _hints(self) -> dict[str, object]:
         return {

@@ -13,6 +13,7 @@ in a host that has imported OpenVINO before, unless that host has compiled somet
 
 import os
 import sys
+import threading
 from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -29,6 +30,14 @@ ISAS_LIKE_THE_CAP = frozenset({"AVX2", "AVX2_VNNI", "AVX512_CORE", ISA_CAP})
 
 _TELEMETRY = "openvino_telemetry"
 _CONVERTER = "openvino.tools.ovc"
+
+one_thread_at_a_time = threading.RLock()
+"""To be held while sessions are prepared, for two reasons.
+
+Some functions of OpenVINO's Python bindings set up a C++ static on their first call, and take the
+GIL within: two threads that make their first call together wait for each other for ever (seen in
+`Tensor.data` with 2026.4, in one of about a hundred processes). And there shall be one core.
+"""
 
 
 def import_openvino() -> ModuleType:
@@ -51,7 +60,6 @@ def import_openvino() -> ModuleType:
     return module
 
 
-@cache
 def shared_core() -> "openvino.Core":
     """Return the one core of this process, which lives as long as the process does.
 
@@ -63,6 +71,12 @@ def shared_core() -> "openvino.Core":
     Raises:
         ModelIncompatible: OpenVINO is not installed or does not load here.
     """
+    with one_thread_at_a_time:
+        return _first_core()
+
+
+@cache
+def _first_core() -> "openvino.Core":
     return import_openvino().Core()
 
 
