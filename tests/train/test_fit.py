@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from aminet_runtime.errors import InputInconsistent, ModelIncompatible, UsageError
-from aminet_train.checkpoint import load_info, load_network
+from aminet_train.checkpoint import load_info, load_network, save_checkpoint
 from aminet_train.commands.evaluate import main as evaluate_main
 from aminet_train.commands.train import main as train_main
 from aminet_train.dataset import SliceDataset
@@ -22,7 +22,7 @@ from aminet_train.networks.mobilenetv2 import MobileNetV2Config
 from aminet_train.networks.simple_cnn import SimpleCnnConfig
 from aminet_train.patients import gather_patients
 from aminet_train.splits import Split
-from aminet_train.starting_network import starting_network
+from aminet_train.starting_network import random_network, starting_network
 from aminet_train.train_config import ScheduleConfig, TrainConfig
 
 
@@ -78,6 +78,24 @@ def test_does_not_go_on_from_another_network(config, trained):
     other = replace(config, start_from=trained, network=SimpleCnnConfig(features=64))
     with pytest.raises(ModelIncompatible, match="the checkpoint is of SimpleCnnConfig"):
         starting_network(other, cohort.preprocessing, SliceDataset(patients[Split.TRAIN]))
+
+
+def test_goes_on_at_another_size_where_the_network_takes_any(config, trained, tmp_path):
+    cohort, patients = gather_patients(config.data)
+    training = SliceDataset(patients[Split.TRAIN])
+    other_size = replace(cohort.preprocessing, size_px=(96, 80))
+    convolutional = replace(
+        config,
+        approach=Approach.MOBILENETV2,
+        network=MobileNetV2Config(),
+        start_from=tmp_path / "a",
+    )
+    info = replace(load_info(trained), approach=Approach.MOBILENETV2, network=convolutional.network)
+    save_checkpoint(tmp_path / "a", random_network(convolutional, cohort.preprocessing), info)
+
+    assert starting_network(convolutional, other_size, training).training
+    with pytest.raises(ModelIncompatible, match=r"size_px=\(64, 64\)"):
+        starting_network(replace(config, start_from=trained), other_size, training)
 
 
 def test_masks_teach_small_inputs_too(config, tmp_path):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The network with which a run begins: random, pretrained, or another run's."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from aminet_runtime.errors import ModelIncompatible
 from aminet_train.checkpoint import load_info, load_network
 from aminet_train.dataset import SliceDataset
-from aminet_train.networks import backbone_of, build_network
+from aminet_train.networks import backbone_of, build_network, takes_any_size
 from aminet_train.networks.weights import (
     has_folded_batch_norm,
     load_backbone,
@@ -62,8 +63,12 @@ def starting_network(
 def _continued(
     config: TrainConfig, preprocessing: PreprocessingConfig, checkpoint: Path
 ) -> nn.Module:
+    """Load another run's network, which may have seen smaller or larger images if any size fits."""
     info = load_info(checkpoint)
-    theirs = info.network, info.window, info.preprocessing
+    seen = info.preprocessing
+    if takes_any_size(config.network):
+        seen = replace(seen, size_px=preprocessing.size_px)
+    theirs = info.network, info.window, seen
     ours = config.network, config.window, preprocessing
     for has, wanted in zip(theirs, ours, strict=True):
         if has != wanted:

@@ -70,3 +70,8 @@ def build_network(
 def backbone_of(network: nn.Module) -> list[nn.Module]:
     """Return the pretrained part of a network; a network without one has none."""
     return [network.backbone] if isinstance(network, MobileNetV2 | EfficientFormerV2) else []
+
+
+def takes_any_size(config: NetworkConfig) -> bool:
+    """Tell whether a network only convolves and pools, so that its weights fit every size."""
+    return isinstance(config, MobileNetV2Config | SpiralConfig)
