@@ -45,6 +45,9 @@ demo: $(VENV)/.demo
 	$(BIN)/aminet-run $(DEMO_PATIENT) --output $(DEMO)/results
 	@$(BIN)/aminet-phantom $(DEMO) --patients 1 --seed $(SEED) --truth
 
+# small arrays: threads of PyTorch that wait for each other on a busy machine take ten times as long
+test test-quick test-wheel: export OMP_NUM_THREADS = 1
+
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest
 
