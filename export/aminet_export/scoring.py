@@ -26,8 +26,7 @@ def score_cached(
     """Score all slices of prepared patients; returns [Z, 15] for each, the lowest first."""
     scores = []
     for done, patient in enumerate(patients, start=1):
-        numbers = range(patient.slice_count)
-        scores.append(scorer(shown.slice_hu(patient, number) for number in numbers))
+        scores.append(scorer(shown.all_slices_hu(patient)))
         on_progress(done, len(patients))
     return scores
 

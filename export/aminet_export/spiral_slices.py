@@ -7,7 +7,7 @@ engine has to find them again, on every slice of every held-out patient. How rea
 are read is seen on a patient folder at full size.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,13 +48,12 @@ class DrawnMaxima:
         Returns:
             float32 [1, 2, h, w]; the peaks are elsewhere on every slice.
         """
-        maxima = np.append(spiral_scores(patient)[number], np.float32(0))
-        squares = np.repeat(maxima * BELOW_THE_PEAK, SQUARE_PX**2).reshape(-1, SQUARE_PX, SQUARE_PX)
-        row, column = (number * stride % SQUARE_PX for stride in _STRIDES)
-        squares[:, row, column] = maxima
-        regions = np.arange(len(maxima)) % REGION_COUNT  # the empty square is of region 0
-        atlas = np.repeat(regions, SQUARE_PX**2).reshape(squares.shape)
-        return np.stack([_laid_out(squares), _laid_out(atlas)])[np.newaxis].astype(np.float32)
+        return _drawn(spiral_scores(patient)[number], number)
+
+    def all_slices_hu(self, patient: PreparedPatient) -> Iterator[NDArray[np.float32]]:
+        """Draw all slices of a patient, the lowest first."""
+        for number, maxima in enumerate(spiral_scores(patient)):
+            yield _drawn(maxima, number)
 
 
 def require_float(approach: Approach, precision: Precision) -> None:
@@ -94,6 +93,17 @@ def require_fitted_on(
         for patient in patients[split]:
             if patient.truth.spiral is None:
                 spiral_scores(patient)  # says which patient, and what to do
+
+
+def _drawn(maxima: NDArray[np.float32], number: int) -> NDArray[np.float32]:
+    """Draw the maxima of one slice, by its number so that the peaks wander."""
+    peaks = np.append(maxima, np.float32(0))
+    squares = np.repeat(peaks * BELOW_THE_PEAK, SQUARE_PX**2).reshape(-1, SQUARE_PX, SQUARE_PX)
+    row, column = (number * stride % SQUARE_PX for stride in _STRIDES)
+    squares[:, row, column] = peaks
+    regions = np.arange(len(peaks)) % REGION_COUNT  # the empty square is of region 0
+    atlas = np.repeat(regions, SQUARE_PX**2).reshape(squares.shape)
+    return np.stack([_laid_out(squares), _laid_out(atlas)])[np.newaxis].astype(np.float32)
 
 
 def _laid_out(squares: NDArray[np.generic]) -> NDArray[np.generic]:

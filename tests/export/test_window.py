@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from aminet_export.slices import cached_slice_hu, folder_slices
+from aminet_export.slices import CachedImages, cached_slice_hu, folder_slices
 from aminet_runtime.patient import Channel
 from aminet_train.prepared import PreparedCohort
 from aminet_train.preprocessing import Preprocessing, PreprocessingConfig, SliceWindow
@@ -32,6 +32,17 @@ def test_cached_slices_bring_their_neighbours(workshop, preprocessing):
     ]
 
     np.testing.assert_array_equal(planes, np.concatenate(alone, axis=1))
+
+
+def test_all_cached_slices_are_those_that_come_one_by_one(workshop, preprocessing):
+    patient = PreparedCohort.open(workshop.root / "prepared").patient("p0")
+    shown = CachedImages(preprocessing, planes=3)
+
+    slices_hu = list(shown.all_slices_hu(patient))
+
+    assert len(slices_hu) == patient.slice_count
+    for number, part in enumerate(slices_hu):
+        np.testing.assert_array_equal(part, shown.slice_hu(patient, number))
 
 
 def test_folder_slices_bring_their_neighbours(workshop):
