@@ -31,4 +31,5 @@ In the order of the steps:
     ensemble_votes   what they say together about held-out patients
     ensemble_contents
                      metadata, receipt and card of an ensemble
+    bundle_table     finished bundles side by side: size, speed, F1, distance to torch
 """

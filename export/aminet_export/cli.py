@@ -5,6 +5,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ EXAMPLE = """example:
   aminet-export --checkpoint runs/mobilenetv2-1/checkpoint --data prepared --int8 \\
                 --parity-patient cohort/phantom-0007 -o mobilenetv2-int8
   aminet-export --model ensemble --int8             the newest ensemble, each member by its gate
+  aminet-export --table mobilenetv2-fp32 mobilenetv2-int8      bundles side by side
 
 exit codes: 23 means that the network was not good enough and nothing was published."""
 
@@ -30,6 +32,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = command_parser("aminet-export", "Turn a checkpoint into a bundle.", EXAMPLE)
     _add_source_options(parser)
     _add_target_options(parser)
+    parser.add_argument(
+        "--table",
+        type=Path,
+        nargs="+",
+        metavar="BUNDLE",
+        help="export nothing: print size, speed on one core and figures of bundles that are there",
+    )
     options = parser.parse_args(arguments)
     return run_command(parser.prog, lambda: _export(options), debug=options.debug)
 
@@ -64,7 +73,8 @@ def _add_target_options(parser: argparse.ArgumentParser) -> None:
         "--backend",
         choices=("openvino", "both"),
         default="both",
-        help="both: with ONNX files for hosts with ONNX Runtime; default: %(default)s",
+        help="both: the IR, and ONNX files for hosts with ONNX Runtime; never these alone, see "
+        "docs/decisions; default: %(default)s",
     )
     parser.add_argument(
         "--max-drop",
@@ -81,6 +91,12 @@ def _export(options: argparse.Namespace) -> int:
     from aminet_runtime.engines.openvino_import import import_openvino
 
     import_openvino()  # first of all: it caps the instruction set and keeps telemetry out
+    if options.table:
+        from aminet_export.bundle_table import bundle_rows, rows_table
+
+        rows = bundle_rows(options.table)
+        print(json.dumps([asdict(row) for row in rows]) if options.json else rows_table(rows))
+        return 0
     from aminet_export.ensemble import export_ensemble
     from aminet_export.pipeline import export_bundle
     from aminet_export.plan import Listeners
