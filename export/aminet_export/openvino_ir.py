@@ -8,6 +8,7 @@ from pathlib import Path
 
 import openvino as ov
 
+from aminet_export.layers import LAYER_TYPES
 from aminet_export.onnx_graph import INPUT, OUTPUTS
 from aminet_runtime.bundle import MODEL_BIN, MODEL_XML
 from aminet_runtime.engines.openvino_import import shared_core
@@ -104,6 +105,29 @@ def preprocessing_nodes(model: ov.Model) -> list[ov.Node]:
         found[node.get_friendly_name()] = node
         waiting += _consumers(node)
     return list(found.values())
+
+
+def answer_nodes(model: ov.Model) -> list[ov.Node]:
+    """Return the operations between the last layers and the outputs: pooling and sigmoid."""
+    found: dict[str, ov.Node] = {}
+    waiting = [_producer(result) for result in model.get_results()]
+    while waiting:
+        node = waiting.pop()
+        if _is_layer(node) or node.get_friendly_name() in found or not node.inputs():
+            continue
+        found[node.get_friendly_name()] = node
+        waiting += [value.get_node() for value in node.input_values()]
+    return list(found.values())
+
+
+def _is_layer(node: ov.Node) -> bool:
+    """Whether it is a layer, or the bias of one."""
+    layer = _producer(node) if node.get_type_name() == "Add" else node
+    return layer.get_type_name() in LAYER_TYPES
+
+
+def _producer(node: ov.Node) -> ov.Node:
+    return node.input_value(0).get_node()
 
 
 def _consumers(node: ov.Node) -> Iterator[ov.Node]:

@@ -11,7 +11,7 @@ import openvino as ov
 
 from aminet_export.calibration import CalibrationSlice, calibration_hu
 from aminet_export.layers import FAKE_QUANTIZE, quantised_layers
-from aminet_export.openvino_ir import preprocessing_nodes
+from aminet_export.openvino_ir import answer_nodes, preprocessing_nodes
 from aminet_runtime.errors import InternalError, UsageError
 from aminet_train.preprocessing import Preprocessing
 
@@ -31,7 +31,8 @@ def quantize(
 
     The overflow fix halves the weights' range, so that a u8 x s8 sum cannot saturate on CPUs
     without VNNI: with it, AVX2 and VNNI machines agree. Window and resize are kept out, since a
-    quantised resize makes CPUs differ.
+    quantised resize makes CPUs differ; and so is the pooling of the answer, which NNCF would round
+    to an eighth of a log-odds or worse.
 
     Args:
         model: Float model, raw HU in.
@@ -45,8 +46,6 @@ def quantize(
         InternalError: A quantiser stands in front of the resize in spite of all.
     """
     nncf.set_log_level(logging.ERROR)
-    # sorted, since OpenVINO lists consumers by their place in memory, and NNCF notes the names
-    names = sorted(node.get_friendly_name() for node in preprocessing_nodes(model))
     with contextlib.redirect_stdout(io.StringIO()):  # where NNCF draws its bars
         quantised = nncf.quantize(
             model,
@@ -54,7 +53,7 @@ def quantize(
             subset_size=len(calibration),
             model_type=nncf.ModelType.TRANSFORMER if _has_attention(model) else None,
             fast_bias_correction=False,
-            ignored_scope=nncf.IgnoredScope(names=[*names, *float_layers]),
+            ignored_scope=nncf.IgnoredScope(names=[*_float_nodes(model), *float_layers]),
             advanced_parameters=nncf.AdvancedQuantizationParameters(
                 overflow_fix=nncf.OverflowFix.ENABLE
             ),
@@ -74,6 +73,12 @@ def assert_float_preprocessing(model: ov.Model) -> None:
     resizes = [node for node in model.get_ordered_ops() if node.get_type_name() == RESIZE]
     if any(FAKE_QUANTIZE in _types_above(resize) for resize in resizes[:1]):
         raise InternalError("the resize is quantised", hint="please report this")
+
+
+def _float_nodes(model: ov.Model) -> list[str]:
+    """Name what is never quantised, sorted: NNCF notes the names, and OpenVINO has no order."""
+    nodes = [*preprocessing_nodes(model), *answer_nodes(model)]
+    return sorted({node.get_friendly_name() for node in nodes})
 
 
 def _has_attention(model: ov.Model) -> bool:

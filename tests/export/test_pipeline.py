@@ -121,6 +121,14 @@ def test_preprocessing_stays_float_in_the_ir(report):
     assert "FakeQuantize" not in types[: types.index("Interpolate")]
 
 
+def test_the_answer_is_pooled_in_float(report):
+    model = shared_core().read_model(report.bundle / "model.xml")
+    types = [node.get_type_name() for node in model.get_ordered_ops()]
+    behind = types[len(types) - types[::-1].index("Convolution") :]
+    assert {"ReduceMax", "Exp", "Log"} <= set(behind)
+    assert "FakeQuantize" not in behind
+
+
 def test_preprocessing_stays_float_in_the_onnx(report):
     types = [node.op_type for node in onnx.load(report.bundle / "model-int8.onnx").graph.node]
     assert "QuantizeLinear" in types
