@@ -169,6 +169,7 @@ def test_card_and_receipt_show_the_measured_figures(report):
     assert f"| int8 | patient | {f1:.3f} |" in card
     assert f"patient level: F1 {drop.reference:.3f} to {drop.shipped:.3f}" in card
     assert "| AVX2 | 0, bit-identical | 0 | 0 |" in card
+    assert "The runtime caps itself at AVX512_CORE_VNNI" in card
     assert "Not a medical device" in card
     assert receipt["accuracy"]["max_drop"] == 0.5
     assert receipt["accuracy"]["drops"]["patient"] == drop.to_json()
