@@ -41,12 +41,13 @@ class Scan:
         }
 
     @classmethod
-    def open(cls, patient: PatientFolder, channels: Sequence[Channel]) -> Self:
+    def open(cls, patient: PatientFolder, channels: Sequence[Channel], *, threads: int = 1) -> Self:
         """Open the files of the channels and compare their headers.
 
         Args:
             patient: The patient's folder.
             channels: At least one, in the order of the network's planes.
+            threads: Above 1, each file is read ahead on a thread of its own.
 
         Raises:
             InputMissing: A channel's file is not there.
@@ -63,6 +64,8 @@ class Scan:
             check_same_grid(list(volumes.values()))
             require_head_size(volumes[channels[0]])
             scan = cls(volumes)
+            if threads > 1:
+                scan.read_ahead()
             opened.pop_all()
             return scan
 
@@ -77,6 +80,11 @@ class Scan:
     ) -> None:
         for volume in self._volumes.values():
             volume.close()
+
+    def read_ahead(self) -> None:
+        """Read each file on a thread of its own, one slice ahead."""
+        for volume in self._volumes.values():
+            volume.read_ahead()
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -187,7 +187,8 @@ class Session:
         clock = self._begin_patient()
         folder = patient if isinstance(patient, PatientFolder) else PatientFolder.open(patient)
         supervisor = Supervisor(budget or Budget(), started=clock.started, on_progress=on_progress)
-        with Scan.open(folder, self.bundle.metadata.input.channels) as scan:
+        channels = self.bundle.metadata.input.channels
+        with Scan.open(folder, channels, threads=self.threads) as scan:
             scores = self._score_scan(scan, supervisor, clock, observer)
             scan.verify()
         return self._result(folder, scan, scores, clock)
