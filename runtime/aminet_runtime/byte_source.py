@@ -23,6 +23,10 @@ from isal import igzip_lib
 from aminet_runtime.errors import InputDamaged, InputMissing
 
 CHUNK_BYTES = 128 * 1024  # of 64 to 512 KiB the fastest; both chunks stay in the L2 cache
+_INFLATED_BYTES = 512 * 1024
+"""Most that is inflated at once: twice what a chunk of a scan gives. What it gives beyond, isal
+holds back in pieces that fragment the memory: 128 KiB at once cost 0.3 MiB a patient for good."""
+
 _GZIP_MAGIC = b"\x1f\x8b"
 _MEMBER_START_BYTES = CHUNK_BYTES // 2  # isal 1.9 misreads a gzip header that comes in two parts
 _InflateError: type[Exception] = igzip_lib.IsalError  # type: ignore[assignment]  # isal's stub errs
@@ -206,6 +210,7 @@ class _GzipBytes:
         self._chunk = memoryview(bytearray(CHUNK_BYTES))
         self._member = igzip_lib.IgzipDecompressor(igzip_lib.DECOMP_GZIP)
         self._pending: bytes | memoryview = b""
+        self._inflated: bytes | memoryview = b""
         self._cut = False
 
     @property
@@ -215,15 +220,17 @@ class _GzipBytes:
     def read_into(self, view: memoryview) -> int:
         filled = 0
         while filled < len(view):
-            inflated = self._inflate(min(len(view) - filled, CHUNK_BYTES))
-            if not inflated:
+            self._inflated = self._inflated or memoryview(self._inflate())
+            count = min(len(self._inflated), len(view) - filled)
+            if count == 0:
                 break
-            view[filled : filled + len(inflated)] = inflated
-            filled += len(inflated)
+            view[filled : filled + count] = self._inflated[:count]
+            self._inflated = self._inflated[count:]
+            filled += count
         return filled
 
     def finish(self) -> None:
-        if self._inflate(1):
+        if self._inflated or self._inflate():
             raise bytes_behind_the_data(self._file.path)
         if self._cut:
             raise InputDamaged(
@@ -236,24 +243,24 @@ class _GzipBytes:
     def close(self) -> None:
         self._file.close()
 
-    def _inflate(self, limit: int) -> bytes:
-        """Return at least one and at most `limit` bytes; none where the stream ends or is cut."""
+    def _inflate(self) -> bytes:
+        """Return the next bytes, at least one; none where the stream ends or is cut."""
         while not self._cut:
             if self._member.eof and not self._start_next_member():
                 return b""
-            inflated = self._feed(limit)
+            inflated = self._feed()
             if inflated:
                 return inflated
         return b""
 
-    def _feed(self, limit: int) -> bytes:
+    def _feed(self) -> bytes:
         """Let the member inflate what it still holds or, if it wants more, the next bytes."""
         source: bytes | memoryview = b""
         if self._member.needs_input:
             source, self._pending = self._pending or self._next_chunk(), b""
             self._cut = len(source) == 0
         try:
-            inflated: bytes = self._member.decompress(source, limit)
+            inflated: bytes = self._member.decompress(source, _INFLATED_BYTES)
         except _InflateError as cause:
             raise InputDamaged(
                 f"the gzip stream is damaged ({cause})",
