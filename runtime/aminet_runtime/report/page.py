@@ -127,9 +127,8 @@ def _verdict(result: PatientResult) -> Html:
 
 
 def _line(finding: RegionFinding) -> Html:
-    figures = f"{rounded_down(finding.probability)} (threshold {rounded_down(finding.threshold)})"
     slices = f"slices {slice_runs(finding.slices)}"
-    return tag("li", tag("b", finding.name), tag("span", figures), tag("span", slices))
+    return tag("li", tag("b", finding.name), tag("span", _figures_of(finding)), tag("span", slices))
 
 
 def _not_assessed(result: PatientResult) -> Html:
@@ -188,10 +187,13 @@ def _figures(result: PatientResult, exhibits: Exhibits) -> Iterator[Html]:
 
 def _title(exhibit: Exhibit) -> str:
     finding = exhibit.finding
-    word = finding_word(finding)
-    return (
-        f"{_SYMBOLS[finding.affected]}{finding.name}: {word}, {rounded_down(finding.probability)}"
-    )
+    word = f"{_SYMBOLS[finding.affected]}{finding.name}: {finding_word(finding)}"
+    return f"{word}, {_figures_of(finding)}"
+
+
+def _figures_of(finding: RegionFinding) -> str:
+    """Never show a probability without the threshold that it is to be compared with."""
+    return f"{rounded_down(finding.probability)} (threshold {rounded_down(finding.threshold)})"
 
 
 def _caption(exhibit: Exhibit, channel: Channel, result: PatientResult) -> str:
