@@ -497,6 +497,7 @@ def test_full_disk_behind_stdout_is_an_output_error(bundle_path, write_patient):
     "changes",
     [
         {"PYTHONIOENCODING": "ascii"},
+        {"PYTHONIOENCODING": "cp1252"},
         {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
         {"TZ": "Asia/Kathmandu"},
         {"PYTHONOPTIMIZE": "2"},

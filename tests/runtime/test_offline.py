@@ -229,3 +229,27 @@ def test_run_works_where_posix_is_hidden(bundle_path, write_patient, tmp_path):
     assert json.loads(answer.stdout)["status"] == "ok"
     assert (tmp_path / "results" / "379" / "result.json").exists()
     assert (tmp_path / "results" / "379" / "report.html").exists()
+
+
+@pytest.mark.parametrize("words", [["--jobs", "2", "--skip-done"], ["--doctor"]])
+def test_workers_and_doctor_do_without_posix(bundle_path, write_patient, tmp_path, words):
+    """`sitecustomize` hides it in the processes that the command starts, too."""
+    (tmp_path / "sitecustomize.py").write_text(HIDE_POSIX, encoding="utf-8")
+    output = tmp_path / "results"
+    patients = [] if "--doctor" in words else [write_patient(name) for name in ("a", "b", "c")]
+    places = ["-o", str(output)] if patients else []
+    code = "from aminet_runtime.cli import main; import sys; sys.exit(main())"
+
+    answer = subprocess.run(
+        [sys.executable, "-c", code, "--bundle", bundle_path, *words, *places, *patients],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
+    )
+
+    assert answer.returncode == 0, answer.stderr
+    assert sorted(path.parent.name for path in output.glob("*/result.json")) == [
+        patient.name for patient in patients
+    ]
