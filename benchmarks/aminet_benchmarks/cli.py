@@ -3,10 +3,12 @@
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from aminet_benchmarks.commands import conformance
 from aminet_runtime.bundle import default_bundle_path
 from aminet_runtime.console import command_parser, progress_bar, run_command
 from aminet_runtime.errors import UsageError
@@ -18,6 +20,9 @@ EXAMPLE = """examples:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run aminet-benchmark."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["conformance"]:
+        return conformance.main(words[1:])
     parser = command_parser("aminet-benchmark", "Measure time and memory of whole runs.", EXAMPLE)
     verbs = parser.add_subparsers(dest="verb", required=True)
     compare = verbs.add_parser("compare", help="aminet-run beside other ways, interleaved")
@@ -34,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     data.add_argument("--rounds", type=int, default=3, help="counted rounds, the best counts")
     data.add_argument("--json", action="store_true", help="print JSON")
     data.set_defaults(run=_data)
-    options = parser.parse_args(arguments)
+    verbs.add_parser("conformance", help=conformance.SUMMARY)
+    options = parser.parse_args(words)
     return run_command(parser.prog, lambda: int(options.run(options)), debug=options.debug)
 
 
