@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Finished bundles side by side: size, speed on one core, F1 at both levels, distance to torch.
 
-All but the speed stands in the bundles. The speed is that of this machine, the bundles taking
-turns, so that a busy machine is fair to all of them.
+All but the speed stands in the bundles. The speed is that of this machine, in processor time and
+the bundles taking turns, so that a busy machine is fair to all of them.
 """
 
 import json
@@ -35,7 +35,7 @@ class BundleRow:
     Attributes:
         name: The bundle's.
         size_mb: Of its IR.
-        slice_ms: Median of one slice of 512 x 512 on one core.
+        slice_ms: Median processor time of one slice of 512 x 512, one thread.
         slice_f1: On its test patients, of what ships; None if it does not say.
         patient_f1: The same at patient level.
         max_difference: Largest difference in probability to torch; None if it does not say.
@@ -101,10 +101,10 @@ def _compiled(bundle: Bundle) -> OpenVinoNetwork:
 
 
 def _time_ms(networks: Sequence[OpenVinoNetwork]) -> float:
-    started = time.perf_counter()
+    started = time.process_time()
     for network in networks:
         network.infer()
-    return (time.perf_counter() - started) * 1000
+    return (time.process_time() - started) * 1000
 
 
 def _row(folder: Path, bundles: Sequence[Bundle], slice_ms: float) -> BundleRow:
