@@ -1,6 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Programs that put AMI-Net to the test: phantom patients, speed, memory and quality gates.
 
-data_speed  how fast training data are prepared and loaded
-phantom     a digital phantom of stroke mCTA, with known truth and twins
+measure       time and memory of whole commands, in turn
+machine       what a figure was measured on; playing an older machine
+alternatives  other ways to answer, each a program
+ways, twins   their command lines, and the networks that they run
+floor         what reading and computing take if nothing else is done
+compare       `aminet-run` beside them, with the answers
+plots         time against memory, and curves with their exponent
+data_speed    how fast training data are prepared and loaded
+commands, cli `aminet-benchmark`
+phantom       a digital phantom of stroke mCTA, with known truth and twins
 """

@@ -2,23 +2,54 @@
 """`aminet-run` beside other ways to score the same scan: time, memory, and the answers."""
 
 import json
-import sys
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from aminet_benchmarks.machine import describe_machine
+from aminet_benchmarks.floor import Floor, measure_floor
+from aminet_benchmarks.machine import describe_machine, isa_environment
 from aminet_benchmarks.measure import Runs, run_interleaved
-from aminet_runtime.bundle import MODEL_XML, Bundle
-from aminet_runtime.patient import PatientFolder
-from aminet_runtime.volume import Volume
+from aminet_benchmarks.twins import Twins, make_twins
+from aminet_benchmarks.ways import LABELS, Task, Way, command_of, require_plain
+from aminet_runtime.decision import find_regions
 
-OURS = "aminet-run"
-SCRIPT = "30-line OpenVINO script"
-REPORT_WAY = "the source report's way"
-UNTRAINED = "untrained"
+OnProgress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be compared, and how.
+
+    Attributes:
+        ways: Which ways.
+        rounds: Counted rounds.
+        cores: Processors that the runs may use.
+        isa: Instruction set to play, `native` for what the machine has.
+        checkpoint: What the bundle was exported from, if it is at hand.
+    """
+
+    ways: tuple[Way, ...] = tuple(Way)
+    rounds: int = 5
+    cores: tuple[int, ...] = (0,)
+    isa: str = "native"
+    checkpoint: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What a way said, against `aminet-run`.
+
+    Attributes:
+        decisions_changed: Regions of 15 that are flagged by one of the two only.
+        largest_difference: Of the highest probability of any region.
+    """
+
+    decisions_changed: int
+    largest_difference: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,93 +57,160 @@ class Comparison:
     """Medians of interleaved runs of one patient on the same cores.
 
     Attributes:
-        runs: Of each way.
-        largest_difference: Between the script's and our probability of any region, since both run
-            the same network.
+        bundle: Its name.
+        isa: Instruction set that was played.
+        runs: By way.
+        answers: By way; None where the way ran an untrained network.
+        absent: Ways for which there is no network, and why.
+        floor: What nothing can beat.
         machine: Where it was measured.
     """
 
-    runs: tuple[Runs, ...]
-    largest_difference: float
-    machine: dict[str, object]
+    bundle: str
+    isa: str
+    runs: Mapping[Way, Runs]
+    answers: Mapping[Way, Answers | None]
+    absent: Mapping[Way, str]
+    floor: Floor
+    machine: Mapping[str, object]
 
     def to_json(self) -> dict[str, object]:
         """Return plain JSON values with every single run."""
-        ways = {
-            found.name: {
-                "wall_s": found.wall_s,
-                "peak_rss_mib": found.peak_rss_mib,
-                "runs": [[run.wall_s, run.peak_rss_mib] for run in found.runs],
+        ways = {way.value: found.to_json() for way, found in self.runs.items()}
+        for way, answers in self.answers.items():
+            ways[way.value]["answers"] = answers and {
+                "decisions_changed": answers.decisions_changed,
+                "largest_difference": answers.largest_difference,
             }
-            for found in self.runs
-        }
         return {
+            "bundle": self.bundle,
+            "isa": self.isa,
             "ways": ways,
-            "largest_difference": self.largest_difference,
-            "machine": self.machine,
+            "absent": {way.value: why for way, why in self.absent.items()},
+            "floor": self.floor.to_json(),
+            "machine": dict(self.machine),
         }
 
 
 def compare_ways(
     patient_dir: Path,
     bundle_dir: Path,
+    request: Request,
     *,
-    rounds: int,
-    cores: Sequence[int],
-    on_progress: Callable[[int, int], None] = lambda _done, _total: None,
+    on_progress: OnProgress = lambda _done, _total: None,
 ) -> Comparison:
     """Run each way in turn, cold, on the same cores.
 
     Args:
-        patient_dir: Patient folder whose scan is int16 and stored as LPS, which is all that the
-            script can read.
-        bundle_dir: Bundle with one channel and a window of one slice.
-        rounds: Counted rounds; one more before them is not counted.
-        cores: Processors that the runs may use.
+        patient_dir: Patient folder.
+        bundle_dir: Bundle of single CT slices; any number of channels.
+        request: Which ways, how often, where.
         on_progress: Called with runs done and runs in all.
 
     Raises:
+        InputUnsupported: The alternatives cannot read this patient or this bundle.
         GateFailed: One of the ways ended with an error.
     """
-    bundle = Bundle.open(bundle_dir)
-    volume_path = PatientFolder.open(patient_dir).path_of(bundle.metadata.input.channels[0])
-    with Volume.open(volume_path) as volume:
-        _count, height, width = volume.shape
-    alternative = [sys.executable, "-m", "aminet_benchmarks.alternatives"]
-    commands = {
-        OURS: [
-            *(str(Path(sys.executable).with_name(OURS)), str(patient_dir)),
-            *("--bundle", str(bundle_dir), "--json", "--slices", "--threads", str(len(cores))),
-        ],
-        SCRIPT: [
-            *(*alternative[:2], f"{alternative[2]}.minimal_openvino", str(volume_path)),
-            *(str(bundle_dir / MODEL_XML), str(width), str(height)),
-        ],
-        REPORT_WAY: [*alternative[:2], f"{alternative[2]}.report_way", str(volume_path), UNTRAINED],
-    }
-    runs = run_interleaved(commands, rounds=rounds, cores=cores, on_progress=on_progress)
-    return Comparison(tuple(runs), _largest_difference(runs), describe_machine())
+    task = Task.of(patient_dir, bundle_dir)
+    require_plain(task)
+    environment = isa_environment(request.isa)
+    with tempfile.TemporaryDirectory(prefix="aminet-compare-") as scratch:
+        needs_twins = bool(set(request.ways) - {Way.OURS, Way.SCRIPT})
+        twins = make_twins(task.bundle, request.checkpoint, Path(scratch)) if needs_twins else None
+        commands = {
+            way: command_of(way, task, twins, threads=len(request.cores)) for way in request.ways
+        }
+        found = run_interleaved(
+            {way.value: command for way, command in commands.items() if command is not None},
+            rounds=request.rounds,
+            cores=request.cores,
+            environment=environment,
+            on_progress=on_progress,
+        )
+    floor = measure_floor(task, rounds=request.rounds, cores=request.cores, environment=environment)
+    runs = {Way(one.name): one for one in found}
+    return Comparison(
+        bundle=task.bundle.name,
+        isa=request.isa,
+        runs=runs,
+        answers=_compare_answers(task, runs, twins),
+        absent={
+            way: "the bundle holds no such network"
+            for way, command in commands.items()
+            if command is None
+        },
+        floor=floor,
+        machine=describe_machine(cores=request.cores),
+    )
+
+
+def scores_of(output: str) -> NDArray[np.float32]:
+    """Read the probabilities [Z, 15] that a way printed."""
+    slices = json.loads(output)["slices"]
+    values = slices["probabilities"] if isinstance(slices, dict) else slices
+    return np.array(values, np.float32)
 
 
 def comparison_table(comparison: Comparison) -> str:
-    """Return a Markdown table with ratios to our own command."""
-    ours = next(found for found in comparison.runs if found.name == OURS)
+    """Return a Markdown table with ratios to our own command, and the floor below it."""
+    ours = comparison.runs[Way.OURS]
     lines = [
-        "| way | wall, s | against ours | peak RSS, MiB | against ours |",
-        "|---|---|---|---|---|",
+        "| way | wall, s | against ours | peak RSS, MiB | against ours | decisions changed |",
+        "|---|---|---|---|---|---|",
     ]
-    lines += [
-        f"| {found.name} | {found.wall_s:.2f} | {found.wall_s / ours.wall_s:.2f} x "
-        f"| {found.peak_rss_mib:.0f} | {found.peak_rss_mib / ours.peak_rss_mib:.2f} x |"
-        for found in comparison.runs
-    ]
+    for way, runs in comparison.runs.items():
+        lines.append(
+            f"| {LABELS[way]} | {runs.wall_s:.2f} | {runs.wall_s / ours.wall_s:.2f} x "
+            f"| {runs.peak_rss_mib:.0f} | {runs.peak_rss_mib / ours.peak_rss_mib:.2f} x "
+            f"| {_answer_cell(way, comparison)} |"
+        )
+    lines += [f"| {LABELS[way]} | {why} | | | | |" for way, why in comparison.absent.items()]
+    floor = comparison.floor
+    lines.append(
+        f"| floor: gunzip {floor.gunzip_s:.2f} s + {floor.slices} x {floor.latency_ms:.2f} ms "
+        f"| {floor.wall_s:.2f} | {floor.wall_s / ours.wall_s:.2f} x | | | |"
+    )
     return "\n".join(lines)
 
 
-def _largest_difference(runs: Sequence[Runs]) -> float:
-    """Compare the highest probability of each region with that of the script."""
-    by_name = {found.name: found.runs[0].output for found in runs}
-    result = json.loads(by_name[OURS])
-    ours = [max(scores) for scores in zip(*result["slices"]["probabilities"], strict=True)]
-    script = json.loads(by_name[SCRIPT])
-    return float(np.abs(np.array(ours) - np.array(script)).max())
+def _answer_cell(way: Way, comparison: Comparison) -> str:
+    if way is Way.OURS:
+        return ""
+    answers = comparison.answers[way]
+    if answers is None:
+        return "untrained, not compared"
+    return f"{answers.decisions_changed} of 15 ({answers.largest_difference:.2g})"
+
+
+def _compare_answers(
+    task: Task, runs: Mapping[Way, Runs], twins: Twins | None
+) -> dict[Way, Answers | None]:
+    if Way.OURS not in runs:
+        return dict.fromkeys(runs)
+    ours = scores_of(runs[Way.OURS].runs[0].output)
+    answers: dict[Way, Answers | None] = {}
+    for way, found in runs.items():
+        comparable = way in (Way.OURS, Way.SCRIPT) or (
+            twins is not None and _has_weights(way, twins)
+        )
+        theirs = scores_of(found.runs[0].output)
+        answers[way] = _difference(task, ours, theirs) if comparable else None
+    return answers
+
+
+def _has_weights(way: Way, twins: Twins) -> bool:
+    if way in (Way.REPORT, Way.TORCHSCRIPT):
+        return twins.trained_torch
+    return way is Way.ONNX_INT8 or twins.trained_onnx
+
+
+def _difference(task: Task, ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> Answers:
+    flagged = [_flagged(task, scores) for scores in (ours, theirs)]
+    changed = sum(a != b for a, b in zip(*flagged, strict=True))
+    return Answers(changed, float(np.abs(ours.max(axis=0) - theirs.max(axis=0)).max()))
+
+
+def _flagged(task: Task, scores: NDArray[np.float32]) -> list[bool]:
+    metadata = task.bundle.metadata
+    findings = find_regions(scores, metadata.decision, names=metadata.regions.names)
+    return [bool(finding.affected) for finding in findings]

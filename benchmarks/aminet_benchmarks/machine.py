@@ -1,39 +1,91 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a figure was measured on."""
+"""What a figure was measured on, and how to play an older machine."""
 
 import os
 import platform
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psutil
+
+from aminet_export.isa_sweep import available_isas
+from aminet_runtime.cpu import cpu_name
+from aminet_runtime.engines.openvino_import import ISA_VARIABLE
+from aminet_runtime.errors import UsageError
 from aminet_train.provenance import git_commit, tool_versions
 
 ISA_FLAGS = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8")
+NATIVE = "native"
+TORCH_VARIABLE = "ATEN_CPU_CAPABILITY"
+BUSY_LOAD = 0.5
+"""A load per core above this makes absolute times worthless; interleaved ratios stay fair."""
+
+_CPUINFO = Path("/proc/cpuinfo")
 
 
-def describe_machine() -> dict[str, Any]:
-    """Return CPU, instruction sets, load, versions and commit as plain JSON values."""
-    model, flags = _cpu()
+def describe_machine(*, cores: Sequence[int] = ()) -> dict[str, Any]:
+    """Return CPU, instruction sets, load, versions and commit as plain JSON values.
+
+    Args:
+        cores: Processors that the runs were bound to.
+    """
     return {
-        "cpu": model,
-        "instruction_sets": [flag for flag in ISA_FLAGS if flag in flags],
+        "cpu": cpu_name(),
+        "instruction_sets": _instruction_sets(),
+        "playable": list(available_isas()),
         "cores": os.cpu_count(),
+        "bound_to": list(cores),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "load_1min": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "system": f"{platform.system()} {platform.machine()}",
         "versions": tool_versions(),
         "git_commit": git_commit(),
+        "measured": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
 
 
-def _cpu() -> tuple[str, frozenset[str]]:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor(), frozenset()
-    values: dict[str, str] = {}
-    for line in lines:
-        key, _colon, value = line.partition(":")
-        values[key.strip()] = value.strip()
-    return values.get("model name", platform.processor()), frozenset(
-        values.get("flags", "").split()
+def machine_line(machine: dict[str, Any]) -> str:
+    """Return the machine in one sentence, with a warning where others were at work on it."""
+    load, cores = machine.get("load_1min"), machine.get("cores") or 1
+    busy = load is not None and load / cores > BUSY_LOAD
+    commit = str(machine.get("git_commit"))[:10]
+    return (
+        f"{machine['cpu']}, {cores} cores, {', '.join(machine['instruction_sets'])}; "
+        f"OpenVINO {machine['versions'].get('openvino')}; commit {commit}; "
+        f"{machine.get('measured')}; load {load:.1f}"
+        + (" (busy: look at the ratios, not at the times)" if busy else "")
     )
+
+
+def isa_environment(isa: str) -> dict[str, str]:
+    """Return the variables that make a process play an instruction set.
+
+    Args:
+        isa: Any case, such as `avx2`; `native` for what the machine has, as the runtime caps it.
+
+    Raises:
+        UsageError: This machine cannot play it.
+    """
+    if isa.lower() == NATIVE:
+        return {}
+    playable = available_isas()
+    if isa.upper() not in playable:
+        raise UsageError(
+            f"this machine cannot play the instruction set {isa}",
+            hint=f"it can play {', '.join(playable) or 'none'}",
+        )
+    variables = {ISA_VARIABLE: isa.upper()}
+    if isa.upper().startswith("AVX2"):
+        variables[TORCH_VARIABLE] = "avx2"
+    return variables
+
+
+def _instruction_sets() -> list[str]:
+    try:
+        lines = _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+    flags = next((set(line.split()) for line in lines if line.startswith("flags")), set())
+    return [flag for flag in ISA_FLAGS if flag in flags]

@@ -2,11 +2,13 @@
 """Time and peak memory of whole commands, in turn: A B C A B C, so that a noisy machine is fair."""
 
 import os
+import resource
 import statistics
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +17,10 @@ import psutil
 from aminet_runtime.errors import GateFailed
 
 POLL_SECONDS = 0.005
+POLLS_A_TREE = 10
+"""Children are looked for more rarely, since that walks through all processes of the machine."""
+
+LONGEST_RUN_S = 1800.0
 MIB = 1024 * 1024
 
 
@@ -24,13 +30,17 @@ class Run:
 
     Attributes:
         wall_s: From start to exit.
-        peak_rss_mib: High-water mark of the process, as the kernel counts it.
+        peak_rss_mib: Most memory of the process with its children.
         output: What it printed.
+        cpu_s: Processor time, of the children too.
+        kernel_rss_mib: High-water mark of the process alone, as the kernel counts it (VmHWM).
     """
 
     wall_s: float
     peak_rss_mib: float
     output: str
+    cpu_s: float
+    kernel_rss_mib: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +56,24 @@ class Runs:
         return statistics.median(run.wall_s for run in self.runs)
 
     @property
+    def cpu_s(self) -> float:
+        """Median processor time."""
+        return statistics.median(run.cpu_s for run in self.runs)
+
+    @property
     def peak_rss_mib(self) -> float:
         """Median peak memory."""
         return statistics.median(run.peak_rss_mib for run in self.runs)
+
+    def to_json(self) -> dict[str, object]:
+        """Return plain JSON values with every single run."""
+        return {
+            "wall_s": self.wall_s,
+            "cpu_s": self.cpu_s,
+            "peak_rss_mib": self.peak_rss_mib,
+            "kernel_rss_mib": statistics.median(run.kernel_rss_mib for run in self.runs),
+            "runs": [[run.wall_s, run.peak_rss_mib] for run in self.runs],
+        }
 
 
 def run_interleaved(
@@ -88,11 +113,12 @@ def run_once(
     """Run a command on some cores and measure it from outside.
 
     Raises:
-        GateFailed: It ended with an error.
+        GateFailed: It ended with an error, or does not end.
     """
     previous = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores)  # the child inherits it
     try:
+        cpu_before_s = _children_cpu_s()
         started = time.perf_counter()
         process = subprocess.Popen(
             command,
@@ -104,41 +130,76 @@ def run_once(
     finally:
         os.sched_setaffinity(0, previous)
     watch = _PeakMemory(process.pid)
-    output, errors = process.communicate()
+    output, errors = _communicate(process)
     wall_s = time.perf_counter() - started
     if process.returncode:
         raise GateFailed(
-            f"{Path(command[0]).name} ended with code {process.returncode}: {errors.strip()[-300:]}"
+            f"{' '.join(map(_short, command[:3]))} ended with code {process.returncode}: "
+            f"{errors.strip()[-300:]}"
         )
-    return Run(wall_s, watch.stop() / MIB, output)
+    watch.join()
+    return Run(
+        wall_s,
+        max(watch.tree_bytes, watch.kernel_bytes) / MIB,
+        output,
+        cpu_s=_children_cpu_s() - cpu_before_s,
+        kernel_rss_mib=watch.kernel_bytes / MIB,
+    )
+
+
+def _communicate(process: "subprocess.Popen[str]") -> tuple[str, str]:
+    try:
+        return process.communicate(timeout=LONGEST_RUN_S)
+    except subprocess.TimeoutExpired as cause:
+        process.kill()
+        process.communicate()
+        raise GateFailed(f"a command did not end within {LONGEST_RUN_S:g} s") from cause
+
+
+def _short(word: str) -> str:
+    return Path(word).name
+
+
+def _children_cpu_s() -> float:
+    """Return the processor time of all children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 class _PeakMemory:
-    """Follows the kernel's own high-water mark, which only rises, until the process is gone."""
+    """Follows a process and its children until it is gone.
+
+    Attributes:
+        kernel_bytes: The kernel's own high-water mark of the process, which only rises.
+        tree_bytes: The largest sum over the process and its children, by psutil.
+    """
 
     def __init__(self, pid: int) -> None:
+        self.kernel_bytes = self.tree_bytes = 0
         self._process = psutil.Process(pid)
-        self._peak_bytes = 0
         self._thread = threading.Thread(target=self._follow, daemon=True)
         self._thread.start()
 
-    def stop(self) -> int:
-        """Return the peak in bytes."""
+    def join(self) -> None:
+        """Wait for the end of the process."""
         self._thread.join()
-        return self._peak_bytes
 
     def _follow(self) -> None:
-        while True:
-            try:
-                self._peak_bytes = max(self._peak_bytes, _high_water_bytes(self._process))
-            except (
-                psutil.NoSuchProcess,
-                psutil.AccessDenied,
-                FileNotFoundError,
-                ProcessLookupError,
-            ):
-                return
-            time.sleep(POLL_SECONDS)
+        gone = (psutil.NoSuchProcess, psutil.AccessDenied, FileNotFoundError, ProcessLookupError)
+        with suppress(*gone):
+            for poll in range(int(LONGEST_RUN_S / POLL_SECONDS)):
+                self.kernel_bytes = max(self.kernel_bytes, _high_water_bytes(self._process))
+                if poll % POLLS_A_TREE == 0:
+                    self.tree_bytes = max(self.tree_bytes, _tree_bytes(self._process))
+                time.sleep(POLL_SECONDS)
+
+
+def _tree_bytes(process: psutil.Process) -> int:
+    total = int(process.memory_info().rss)
+    for child in process.children(recursive=True):
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            total += int(child.memory_info().rss)
+    return total
 
 
 def _high_water_bytes(process: psutil.Process) -> int:

@@ -6,47 +6,105 @@ import pytest
 
 from aminet_benchmarks.cli import main
 from aminet_benchmarks.compare import (
-    OURS,
-    REPORT_WAY,
-    SCRIPT,
+    Answers,
     Comparison,
+    Request,
     compare_ways,
     comparison_table,
 )
+from aminet_benchmarks.floor import Floor
+from aminet_benchmarks.machine import isa_environment
 from aminet_benchmarks.measure import Run, Runs
+from aminet_benchmarks.ways import Task, Way, require_plain
+from aminet_runtime.errors import InputUnsupported, UsageError
+from aminet_runtime.patient import Channel
 
-CORES = sorted(os.sched_getaffinity(0))[:1]
+CORES = tuple(sorted(os.sched_getaffinity(0))[:1])
+TWO_PHASES = (Channel.CTA1, Channel.CTA2)
 
 
-def measured(name: str, *walls_s: float) -> Runs:
-    return Runs(name, tuple(Run(wall_s, 100 * wall_s, "") for wall_s in walls_s))
+def measured(way: Way, *walls_s: float) -> Runs:
+    runs = (Run(s, 100 * s, "", cpu_s=s, kernel_rss_mib=100 * s) for s in walls_s)
+    return Runs(way.value, tuple(runs))
 
 
 @pytest.fixture
 def comparison() -> Comparison:
-    runs = (measured(OURS, 1.0, 2.0, 9.0), measured(SCRIPT, 3.0, 3.0, 3.0))
-    return Comparison(runs, largest_difference=0.0, machine={"cpu": "a CPU"})
+    return Comparison(
+        bundle="a-bundle",
+        isa="native",
+        runs={
+            Way.OURS: measured(Way.OURS, 1.0, 2.0, 9.0),
+            Way.SCRIPT: measured(Way.SCRIPT, 3.0, 3.0, 3.0),
+            Way.REPORT: measured(Way.REPORT, 8.0),
+        },
+        answers={Way.OURS: Answers(0, 0.0), Way.SCRIPT: Answers(1, 0.25), Way.REPORT: None},
+        absent={Way.ONNX_INT8: "the bundle holds no such network"},
+        floor=Floor(gunzip_s=0.5, latency_ms=5.0, slices=100),
+        machine={"cpu": "a CPU"},
+    )
 
 
-def test_all_ways_are_measured_and_give_the_same_answers(write_patient, bundle_path):
-    comparison = compare_ways(write_patient(), bundle_path, rounds=1, cores=CORES)
-    assert [found.name for found in comparison.runs] == [OURS, SCRIPT, REPORT_WAY]
-    assert all(found.wall_s > 0 and found.peak_rss_mib > 10 for found in comparison.runs)
+@pytest.mark.parametrize("channels", [(Channel.CTA2,), TWO_PHASES])
+def test_ways_give_the_same_answers(write_patient, build_bundle, channels):
+    bundle = build_bundle(channels=channels, with_onnx=True)
+    ways = (Way.OURS, Way.SCRIPT, Way.OPENVINO_FLOAT, Way.ONNX_FLOAT, Way.ONNX_INT8)
+    request = Request(ways=ways, rounds=1, cores=CORES)
+
+    comparison = compare_ways(write_patient(channels=channels), bundle, request)
+
+    assert list(comparison.runs) == list(ways[:-1])
+    assert list(comparison.absent) == [Way.ONNX_INT8]
+    assert all(one.wall_s > 0 and one.peak_rss_mib > 10 for one in comparison.runs.values())
     # the script and our command run the same network on the same voxels
-    assert comparison.largest_difference == 0.0
+    assert comparison.answers[Way.SCRIPT] == Answers(0, 0.0)
+    assert comparison.answers[Way.ONNX_FLOAT].decisions_changed == 0
+    assert 0 < comparison.floor.wall_s < comparison.runs[Way.OURS].wall_s
     assert {"cpu", "instruction_sets", "versions", "git_commit"} <= set(comparison.machine)
 
 
+def test_torch_runs_an_untrained_network_whose_answers_are_not_compared(
+    write_patient, build_bundle
+):
+    request = Request(ways=(Way.OURS, Way.REPORT), rounds=1, cores=CORES)
+
+    comparison = compare_ways(write_patient(), build_bundle(with_onnx=True), request)
+
+    assert comparison.answers[Way.REPORT] is None
+    assert "untrained, not compared" in comparison_table(comparison)
+
+
+def test_refuses_a_bundle_that_the_alternatives_cannot_run(write_patient, build_bundle):
+    with pytest.raises(InputUnsupported, match="looks at 3 slices"):
+        require_plain(Task.of(write_patient(), build_bundle(window=3)))
+
+
+def test_refuses_a_patient_that_the_alternatives_cannot_read(write_patient, bundle_path):
+    patient = write_patient(upside_down=[Channel.CTA2])
+    with pytest.raises(InputUnsupported, match="stored as <i2 LPI"):
+        require_plain(Task.of(patient, bundle_path))
+
+
 def test_table_relates_the_medians_of_every_way_to_ours(comparison):
-    ours, script = comparison_table(comparison).splitlines()[2:]
-    assert ours == f"| {OURS} | 2.00 | 1.00 x | 200 | 1.00 x |"
-    assert script == f"| {SCRIPT} | 3.00 | 1.50 x | 300 | 1.50 x |"
+    ours, script, report, absent, floor = comparison_table(comparison).splitlines()[2:]
+    assert ours == "| aminet-run | 2.00 | 1.00 x | 200 | 1.00 x |  |"
+    assert script.endswith("| 3.00 | 1.50 x | 300 | 1.50 x | 1 of 15 (0.25) |")
+    assert report.endswith("| untrained, not compared |")
+    assert "holds no such network" in absent
+    assert "| 1.00 | 0.50 x |" in floor
 
 
 def test_json_holds_every_single_run(comparison):
     values = json.loads(json.dumps(comparison.to_json()))
-    assert values["ways"][OURS]["runs"] == [[1.0, 100.0], [2.0, 200.0], [9.0, 900.0]]
+    assert values["ways"]["ours"]["runs"] == [[1.0, 100.0], [2.0, 200.0], [9.0, 900.0]]
+    assert values["ways"]["script"]["answers"]["decisions_changed"] == 1
     assert values["machine"] == {"cpu": "a CPU"}
+
+
+def test_an_instruction_set_that_the_machine_lacks_is_refused():
+    assert isa_environment("native") == {}
+    with pytest.raises(UsageError, match="cannot play the instruction set sse9"):
+        isa_environment("sse9")
 
 
 def test_command_names_a_missing_patient_in_one_line(tmp_path, bundle_path, capsys):
@@ -54,5 +112,15 @@ def test_command_names_a_missing_patient_in_one_line(tmp_path, bundle_path, caps
     assert main(arguments) == 10
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert printed.err.startswith("aminet-benchmark: error[E10")
+    assert printed.err.startswith("aminet-benchmark compare: error[E10")
     assert printed.err.count("\n") == 1
+
+
+def test_command_writes_page_json_and_plot(write_patient, bundle_path, tmp_path, capsys):
+    arguments = ["--patient", str(write_patient()), "--bundle", str(bundle_path), "--rounds", "1"]
+    output = tmp_path / "results"
+    assert main(["compare", *arguments, "--ways", "script", "-o", str(output)]) == 0
+    assert "| 30-line OpenVINO script |" in capsys.readouterr().out
+    assert "Made by `aminet-benchmark compare" in (output / "comparison.md").read_text()
+    assert json.loads((output / "comparison.json").read_text())[0]["bundle"] == "bands-fp32"
+    assert (output / "comparison-bands-fp32-native.png").read_bytes().startswith(b"\x89PNG")

@@ -29,6 +29,18 @@ def test_peak_memory_is_the_high_water_mark_and_not_the_last_value():
     assert large.peak_rss_mib - small.peak_rss_mib == pytest.approx(191, abs=5)
 
 
+def test_memory_of_children_counts():
+    child = "held = bytearray(100_000_000); import time; time.sleep(1.0)"
+    program = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    run = run_once(python(program), cores=CORES)
+    assert run.peak_rss_mib > run.kernel_rss_mib + 80
+
+
+def test_a_sleeping_process_uses_no_processor():
+    run = run_once(python("import time; time.sleep(1.0)"), cores=CORES)
+    assert 0 < run.cpu_s < run.wall_s
+
+
 def test_runs_on_the_cores_that_were_asked_for_and_gives_ours_back():
     before = os.sched_getaffinity(0)
     run = run_once(python("import os; print(sorted(os.sched_getaffinity(0)))"), cores=CORES)

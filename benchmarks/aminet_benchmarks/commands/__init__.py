@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The verbs of `aminet-benchmark`, one a module: parse, call, print.
 
-conformance  write a conformance kit, or check a port with one
+options  what several verbs ask for
+compare  beside other ways, interleaved
+conformance  a host of its own against the bundle
+data     loader and preparation
+
+A verb is a function `main(argv) -> exit code`, entered with its one-line summary in `cli.VERBS`.
 """

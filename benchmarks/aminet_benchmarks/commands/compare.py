@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`aminet-benchmark compare`: aminet-run beside other ways, interleaved."""
+
+import argparse
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aminet_benchmarks.commands.options import (
+    add_cores_option,
+    add_output_options,
+    add_patient_option,
+    page,
+    patient_of,
+    require_count,
+    to_json,
+    write_outputs,
+)
+from aminet_runtime.bundle import default_bundle_path
+from aminet_runtime.console import command_parser, progress_bar, run_command
+
+if TYPE_CHECKING:
+    from aminet_benchmarks.compare import Comparison
+
+PROG = "aminet-benchmark compare"
+SUMMARY = "aminet-run beside other ways to answer, interleaved"
+WAYS = (
+    "ours",
+    "script",
+    "openvino-float",
+    "onnx-int8",
+    "onnx-float",
+    "torchscript",
+    "report",
+)  # of ways.Way, which is slow to import
+EXAMPLE = """examples:
+  aminet-benchmark compare --patient demo/p0700000 --rounds 7 -o results
+  aminet-benchmark compare --bundle mobilenetv2-int8 efficientformerv2-int8 \\
+                           --isa native avx2 --ways ours script report
+                           both networks, and an older machine, against the floor"""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the verb and return its exit code."""
+    parser = command_parser(PROG, f"Measure {SUMMARY}.", EXAMPLE)
+    add_patient_option(parser)
+    parser.add_argument(
+        "--bundle", type=Path, nargs="+", metavar="DIR", help="default: the one that is shipped"
+    )
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        metavar="DIR",
+        help="what the bundle was exported from: its answers are compared, too",
+    )
+    parser.add_argument(
+        "--ways", nargs="+", choices=WAYS, default=list(WAYS), metavar="WAY", help=", ".join(WAYS)
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="counted runs of each; default 5")
+    parser.add_argument(
+        "--isa", nargs="+", default=["native"], metavar="SET", help="native, avx2, ..."
+    )
+    add_cores_option(parser)
+    add_output_options(parser)
+    options = parser.parse_args(argv)
+    command = shlex.join([*PROG.split(), *argv])
+    return run_command(PROG, lambda: _compare(options, command), debug=options.debug)
+
+
+def _compare(options: argparse.Namespace, command: str) -> int:
+    from aminet_benchmarks.compare import Request, compare_ways, comparison_table
+    from aminet_benchmarks.machine import machine_line
+    from aminet_benchmarks.ways import Way
+
+    ways = tuple(way for way in Way if way is Way.OURS or way.value in options.ways)
+    comparisons = []
+    with patient_of(options) as patient:
+        for bundle in options.bundle or [default_bundle_path()]:
+            for isa in options.isa:
+                request = Request(
+                    ways=ways,
+                    rounds=require_count("--rounds", options.rounds),
+                    cores=tuple(options.cores),
+                    isa=isa,
+                    checkpoint=options.checkpoint,
+                )
+                with progress_bar("compare", quiet=options.quiet) as on_progress:
+                    comparisons.append(
+                        compare_ways(patient, bundle, request, on_progress=on_progress)
+                    )
+    text = "\n\n".join(
+        f"## {one.bundle}, {one.isa}\n\n{comparison_table(one)}" for one in comparisons
+    )
+    values = to_json([one.to_json() for one in comparisons])
+    title = "Comparison of ways to answer"
+    about = machine_line(dict(comparisons[0].machine))
+    plots = {f"comparison-{one.bundle}-{one.isa}.png": _plot(one) for one in comparisons}
+    pictures = "\n".join(f"![{name}]({name})" for name in plots)
+    text_page = page(title, command, about, f"{text}\n\n{pictures}")
+    write_outputs(options.output, {**plots, "comparison.md": text_page, "comparison.json": values})
+    print(values if options.json else f"{text}\n\n{about}")
+    return 0
+
+
+def _plot(comparison: "Comparison") -> bytes:
+    from aminet_benchmarks.plots import time_and_memory_plot
+    from aminet_benchmarks.ways import LABELS
+
+    return time_and_memory_plot(
+        {LABELS[way]: (runs.wall_s, runs.peak_rss_mib) for way, runs in comparison.runs.items()},
+        floor_s=comparison.floor.wall_s,
+        title=f"{comparison.bundle}, {comparison.floor.slices} slices, "
+        f"{comparison.machine['cpu']}, {comparison.isa}",
+    )

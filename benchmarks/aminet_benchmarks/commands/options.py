@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What several verbs ask for: a patient, a bundle, processors, and a folder for what was found."""
+
+import argparse
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from aminet_runtime.errors import UsageError
+from aminet_runtime.publish import write_whole
+
+PHANTOM_SEED = 7
+FULL_SHAPE = (512, 512, 257)
+SMALL_SHAPE = (256, 256, 48)
+
+
+def add_patient_option(parser: argparse.ArgumentParser) -> None:
+    """Add the patient that is run."""
+    parser.add_argument(
+        "--patient",
+        type=Path,
+        metavar="FOLDER",
+        help="patient folder; by default a full-size phantom is made for this run",
+    )
+
+
+def add_cores_option(parser: argparse.ArgumentParser) -> None:
+    """Add the processors that runs are bound to."""
+    parser.add_argument(
+        "--cores",
+        type=int,
+        nargs="+",
+        default=sorted(os.sched_getaffinity(0))[:1],
+        metavar="N",
+        help="numbers of the processors to use, one thread each; default: the first",
+    )
+
+
+def add_output_options(parser: argparse.ArgumentParser) -> None:
+    """Add where results go."""
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="DIR", help="write table, JSON and plots here, too"
+    )
+
+
+@contextmanager
+def patient_of(
+    options: argparse.Namespace, shape: tuple[int, int, int] = FULL_SHAPE
+) -> Iterator[Path]:
+    """Yield the patient that was named, or a phantom that is gone afterwards."""
+    if options.patient is not None:
+        yield options.patient
+        return
+    import tempfile
+
+    from aminet_benchmarks.phantom.cohort import CohortPlan, write_cohort
+    from aminet_benchmarks.phantom.config import preset_config
+
+    with tempfile.TemporaryDirectory(prefix="aminet-benchmark-") as folder:
+        config = preset_config("report", shape=shape)
+        plan = CohortPlan(Path(folder), patients=1, seed=PHANTOM_SEED, config=config, jobs=1)
+        (patient,) = write_cohort(plan, on_progress=lambda _done, _total: None)
+        yield patient
+
+
+def require_count(name: str, value: int) -> int:
+    """Refuse a count below 1.
+
+    Raises:
+        UsageError: It is.
+    """
+    if value < 1:
+        raise UsageError(f"{name} {value} is below 1", hint="use 1 or more")
+    return value
+
+
+def write_outputs(folder: Path | None, contents: Mapping[str, bytes | str]) -> None:
+    """Write files below a folder, each whole; do nothing without a folder."""
+    if folder is None:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in contents.items():
+        write_whole(folder / name, content.encode() if isinstance(content, str) else content)
+
+
+def to_json(values: Any) -> str:
+    """Return indented JSON that ends in a line break."""
+    return json.dumps(values, indent=1) + "\n"
+
+
+def page(title: str, command: str, machine: str, body: str) -> str:
+    """Return a Markdown page that says how it was made."""
+    return f"# {title}\n\nMade by `{command}`.\n\n{machine}.\n\n{body}\n"

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The networks that the alternatives run: float twins of a bundle's network.
+
+Where the checkpoint of the bundle is at hand, all of them have its weights, and their answers can
+be compared. Where it is not, the torch ways run a network of the same architecture that was never
+trained: its time and memory are the same, its answers mean nothing and are not compared.
+"""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from aminet_export.onnx_graph import ONNX_FILE, export_onnx, trace
+from aminet_export.onnx_int8 import ONNX_INT8_FILE
+from aminet_runtime.bundle import Bundle
+from aminet_runtime.engines.openvino_import import shared_core
+from aminet_runtime.errors import ModelIncompatible
+from aminet_runtime.regions import REGION_COUNT
+from aminet_train.checkpoint import CheckpointInfo, load_model, save_checkpoint
+from aminet_train.networks import CONFIG_TYPES, Approach, build_network, config_from_json
+from aminet_train.preprocessing import PreprocessingConfig, in_channels
+from aminet_train.thresholds import ChosenRule
+
+GAP_CELLS = 0.045
+"""Cells of the evidence for each pixel along an edge: 1/32 with the pooled head, 1/16 dense."""
+
+
+@dataclass(frozen=True, slots=True)
+class Twins:
+    """Files for the alternatives.
+
+    Attributes:
+        checkpoint: For torch.
+        onnx: Float network for ONNX Runtime and OpenVINO.
+        onnx_int8: Its INT8 twin; None if the bundle holds none.
+        trained_torch: Whether the checkpoint has the bundle's weights.
+        trained_onnx: Whether the float ONNX file has.
+    """
+
+    checkpoint: Path
+    onnx: Path
+    onnx_int8: Path | None
+    trained_torch: bool
+    trained_onnx: bool
+
+
+def make_twins(bundle: Bundle, checkpoint: Path | None, scratch: Path) -> Twins:
+    """Find or make the float twins of a bundle.
+
+    Args:
+        bundle: Whose network.
+        checkpoint: What the bundle was exported from, if it is at hand.
+        scratch: Folder for what has to be made.
+
+    Raises:
+        ModelIncompatible: Bundle and checkpoint do not belong together, or no network of the
+            bundle's approach can be made.
+    """
+    if checkpoint is None:
+        used = scratch / "untrained"
+        _save_untrained(bundle, used)
+    else:
+        used = checkpoint
+        _require_same_input(bundle, checkpoint)
+    held = bundle.path / ONNX_FILE
+    onnx_path = held if held.exists() else _export(used, bundle, scratch / ONNX_FILE)
+    int8 = bundle.path / ONNX_INT8_FILE
+    return Twins(
+        checkpoint=used,
+        onnx=onnx_path,
+        onnx_int8=int8 if int8.exists() else None,
+        trained_torch=checkpoint is not None,
+        trained_onnx=held.exists() or checkpoint is not None,
+    )
+
+
+def _export(checkpoint: Path, bundle: Bundle, path: Path) -> Path:
+    model = load_model(checkpoint)[1]
+    export_onnx(trace(model, planes=bundle.metadata.input.planes), path)
+    return path
+
+
+def _save_untrained(bundle: Bundle, folder: Path) -> None:
+    metadata = bundle.metadata
+    approach = Approach(metadata.approach.value)
+    if approach not in CONFIG_TYPES:
+        raise ModelIncompatible(
+            f"{approach} has no network that torch could run", path=bundle.path, hint="name another"
+        )
+    contract = metadata.input
+    preprocessing = PreprocessingConfig(
+        channels=contract.channels,
+        views_hu=tuple((bounds,) for bounds in contract.window_hu),
+        size_px=contract.network_size_px,
+    )
+    has_choice = "head" in {field.name for field in fields(CONFIG_TYPES[approach])}
+    config = config_from_json(approach, _head_of(bundle) if has_choice else {})
+    network = build_network(
+        config, in_channels=in_channels(preprocessing), size_px=preprocessing.size_px
+    )
+    rule = ChosenRule((0.5,) * REGION_COUNT, 0.5, 1)
+    info = CheckpointInfo(approach, config, preprocessing, metadata.regions, rule, training={})
+    save_checkpoint(folder, network.eval(), info)
+
+
+def _head_of(bundle: Bundle) -> dict[str, str]:
+    """Tell the head by the size of the evidence: a dense head has four times as many cells."""
+    contract = bundle.metadata.input
+    height, width = contract.network_size_px
+    model = shared_core().read_model(model=bundle.model_xml, weights=bundle.model_bin)
+    model.reshape([1, contract.planes, height, width])
+    cells = model.output("evidence").get_shape()[2]
+    return {"head": "dense" if cells / height > GAP_CELLS else "gap"}
+
+
+def _require_same_input(bundle: Bundle, checkpoint: Path) -> None:
+    info, contract = load_model(checkpoint)[0], bundle.metadata.input
+    found = (info.approach.value, info.preprocessing.channels, info.preprocessing.size_px)
+    wanted = (bundle.metadata.approach.value, contract.channels, contract.network_size_px)
+    if found != wanted:
+        raise ModelIncompatible(
+            f"it is of another network than {bundle.name}",
+            path=checkpoint,
+            hint="name what the bundle was exported from",
+        )
