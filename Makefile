@@ -4,7 +4,8 @@
 #   make test        set up everything, run the whole suite
 #   make check       format, lint, types, layers
 #   make fuzz        ten minutes of bytes that reach ever more code, none of which may crash a reader
-#   make benchmark   time and memory beside the alternatives
+#   make benchmark   time and memory beside the alternatives, and the gate on both and on the answers
+#   make benchmark-smoke  the gate on a small phantom with wide limits, as CI runs it
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -16,7 +17,7 @@ DEMO_PATIENT := $(DEMO)/p$(shell printf '%07d' $$(( $(SEED) * 100000 )))
 WHEEL_VENV := .venv-wheel
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-quick test-wheel check format fuzz benchmark clean
+.PHONY: help setup demo test test-quick test-wheel check format fuzz benchmark benchmark-smoke clean
 
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
@@ -80,9 +81,15 @@ fuzz: $(VENV)/.dev
 	$(PIP) install atheris
 	$(BIN)/python tests/fuzz.py $(FUZZ_SECONDS)
 
+RESULTS ?= benchmark-results
+ROUNDS ?= 5
 benchmark: $(VENV)/.dev
 	$(BIN)/aminet-phantom $(DEMO) --patients 1 --seed $(SEED)
-	$(BIN)/aminet-benchmark compare --patient $(DEMO_PATIENT)
+	$(BIN)/aminet-benchmark compare --patient $(DEMO_PATIENT) --rounds $(ROUNDS) -o $(RESULTS)
+	$(BIN)/aminet-benchmark gate --patient $(DEMO_PATIENT) -o $(RESULTS)
+
+benchmark-smoke: $(VENV)/.dev
+	$(BIN)/aminet-benchmark gate --smoke
 
 clean:
 	rm -rf $(VENV) $(WHEEL_VENV) dist build demo

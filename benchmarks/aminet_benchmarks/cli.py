@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from aminet_benchmarks.commands import compare, conformance, data
+from aminet_benchmarks.commands import compare, conformance, data, gate, run
 from aminet_runtime.console import command_parser, run_command
 from aminet_runtime.errors import UsageError
 
@@ -27,7 +27,9 @@ class Verb:
 
 
 VERBS = {
+    "run": Verb(run.SUMMARY, run.main),
     "compare": Verb(compare.SUMMARY, compare.main),
+    "gate": Verb(gate.SUMMARY, gate.main),
     "conformance": Verb(conformance.SUMMARY, conformance.main),
     "data": Verb(data.SUMMARY, data.main),
 }

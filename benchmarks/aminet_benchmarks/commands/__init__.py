@@ -2,7 +2,9 @@
 """The verbs of `aminet-benchmark`, one a module: parse, call, print.
 
 options  what several verbs ask for
+run      one patient, cold and warm, stage by stage
 compare  beside other ways, interleaved
+gate     against limits; exit code 23
 conformance  a host of its own against the bundle
 data     loader and preparation
 

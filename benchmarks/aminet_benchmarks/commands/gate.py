@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`aminet-benchmark gate`: time, memory and answers against limits."""
+
+import argparse
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from aminet_benchmarks.commands.options import (
+    FULL_SHAPE,
+    SMALL_SHAPE,
+    add_cores_option,
+    add_output_options,
+    add_patient_option,
+    page,
+    patient_of,
+    to_json,
+    write_outputs,
+)
+from aminet_runtime.bundle import default_bundle_path
+from aminet_runtime.console import command_parser, run_command
+
+PROG = "aminet-benchmark gate"
+SUMMARY = "time, memory and answers against limits; exit code 23 if one is not met"
+EXAMPLE = """examples:
+  aminet-benchmark gate --patient demo/p0700000
+  aminet-benchmark gate --smoke                        a small phantom and wide limits, for CI
+  aminet-benchmark gate --limits ours.toml --patients held-out/*"""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the verb and return its exit code."""
+    parser = command_parser(PROG, f"Hold {SUMMARY}.", EXAMPLE)
+    add_patient_option(parser)
+    parser.add_argument("--bundle", type=Path, metavar="DIR", help="default: the one shipped")
+    parser.add_argument("--limits", type=Path, metavar="FILE", help="TOML; default: those shipped")
+    parser.add_argument(
+        "--smoke", action="store_true", help="wide limits, and a small phantom if no patient"
+    )
+    parser.add_argument(
+        "--patients",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FOLDER",
+        help="held-out patients with truth, to measure the F1 of float and INT8 anew",
+    )
+    add_cores_option(parser)
+    add_output_options(parser)
+    options = parser.parse_args(argv)
+    command = shlex.join([*PROG.split(), *argv])
+    return run_command(PROG, lambda: _gate(options, command), debug=options.debug)
+
+
+def _gate(options: argparse.Namespace, command: str) -> int:
+    from aminet_benchmarks.gate.checks import gate_table, judge, require_passed
+    from aminet_benchmarks.gate.held_out import drops_of_export, measure_drops
+    from aminet_benchmarks.gate.limits import DEFAULT_LIMITS, SMOKE_LIMITS, read_limits
+    from aminet_benchmarks.gate.measurements import Bench, measure, played_isas
+    from aminet_benchmarks.machine import describe_machine, machine_line
+    from aminet_benchmarks.ways import Task
+
+    limits = read_limits(options.limits or (SMOKE_LIMITS if options.smoke else DEFAULT_LIMITS))
+    cores = tuple(options.cores)
+    with patient_of(options, SMALL_SHAPE if options.smoke else FULL_SHAPE) as patient:
+        task = Task.of(patient, options.bundle or default_bundle_path())
+        figures = measure(Bench(task, cores, limits))
+    if limits.answers.f1_drop is not None:
+        drops = (
+            measure_drops(task.bundle, options.patients, cores=cores)
+            if options.patients
+            else drops_of_export(task.bundle)
+        )
+        figures |= {f"f1_drop, {level}s": drop for level, drop in drops.items()}
+    checks = judge(figures, limits)
+    machine = describe_machine(cores=cores)
+    played = f"instruction sets played: {', '.join(played_isas()) or 'none'}"
+    text = f"{gate_table(checks)}\n\n{played}"
+    values = to_json({"checks": [check.to_json() for check in checks], "machine": machine})
+    text_page = page("Gate", command, machine_line(machine), text)
+    write_outputs(options.output, {"gate.md": text_page, "gate.json": values})
+    print(values if options.json else f"{text}\n{machine_line(machine)}")
+    require_passed(checks)
+    return 0
