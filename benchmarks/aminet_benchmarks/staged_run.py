@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from aminet_runtime.engines.engine import NetworkAnswer
 from aminet_runtime.engines.openvino import OpenVinoNetwork
 from aminet_runtime.process import started_at
 from aminet_runtime.publish import write_whole
@@ -36,15 +37,16 @@ def main(patient: str, bundle: str, threads: str) -> None:
 
 def _time_each_inference() -> list[float]:
     """Wrap the engine, and return the list that its times are appended to."""
-    infer, times_ms = OpenVinoNetwork.infer, []  # type: ignore[var-annotated]
+    infer = OpenVinoNetwork.infer
+    times_ms: list[float] = []
 
-    def timed(self: OpenVinoNetwork) -> object:
+    def timed(self: OpenVinoNetwork) -> NetworkAnswer:
         started = time.perf_counter()
         answer = infer(self)
         times_ms.append((time.perf_counter() - started) * 1000.0)
         return answer
 
-    OpenVinoNetwork.infer = timed  # type: ignore[assignment,method-assign]
+    OpenVinoNetwork.infer = timed  # type: ignore[method-assign]
     return times_ms
 
 

@@ -5,7 +5,7 @@ options  what several verbs ask for
 run      one patient, cold and warm, stage by stage
 compare  beside other ways, interleaved
 gate     against limits; exit code 23
-conformance  a host of its own against the bundle
+conformance  write a conformance kit, or check a port with one
 data     loader and preparation
 
 A verb is a function `main(argv) -> exit code`, entered with its one-line summary in `cli.VERBS`.
