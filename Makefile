@@ -17,7 +17,8 @@ DEMO_PATIENT := $(DEMO)/p$(shell printf '%07d' $$(( $(SEED) * 100000 )))
 WHEEL_VENV := .venv-wheel
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-quick test-wheel check format fuzz benchmark benchmark-smoke clean
+.PHONY: help setup demo test test-quick test-wheel test-wheel-twice check format fuzz benchmark
+.PHONY: benchmark-smoke clean
 
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
@@ -75,6 +76,13 @@ test-wheel: $(VENV)/.dev
 	$(WHEEL_VENV)/bin/python -m pip --disable-pip-version-check --quiet install \
 		pytest hypothesis jsonschema nibabel
 	$(WHEEL_VENV)/bin/python -m pytest tests/runtime
+
+# two builds must give the same bytes, so that a wheel can be traced to its commit
+test-wheel-twice: $(VENV)/.dev
+	rm -rf dist
+	$(BIN)/python -m build --wheel --outdir dist/first .
+	$(BIN)/python -m build --wheel --outdir dist/second .
+	cd dist/first && sha256sum *.whl | (cd ../second && sha256sum --check)
 
 FUZZ_SECONDS ?= 600
 fuzz: $(VENV)/.dev
