@@ -19,11 +19,11 @@ from torch.utils.data import DataLoader
 from aminet_runtime.errors import InputMissing
 from aminet_runtime.patient import PatientFolder
 from aminet_runtime.volume import Volume
-from aminet_train.dataset import SliceDataset, collate
-from aminet_train.folder_source import FolderSource
+from aminet_train.cohort.folder_source import FolderSource
+from aminet_train.cohort.prepare_patient import PreparePlan, prepare_patient
+from aminet_train.cohort.prepared import PreparedCohort
+from aminet_train.fitting.dataset import SliceDataset, collate
 from aminet_train.networks import CONFIG_TYPES, Approach, build_network
-from aminet_train.prepare_patient import PreparePlan, prepare_patient
-from aminet_train.prepared import PreparedCohort
 from aminet_train.preprocessing import PreprocessingConfig, SliceWindow, in_channels
 
 BATCH_SIZE = 32

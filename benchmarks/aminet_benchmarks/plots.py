@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from aminet_train.plots import COLOURS, DPI, INK, MARKERS
+from aminet_train.judging.plots import COLOURS, DPI, INK, MARKERS
 
 Point = tuple[float, float]
 

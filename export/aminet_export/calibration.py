@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from aminet_export.slices import cached_slice_hu
 from aminet_runtime.errors import InputDamaged, InputInconsistent, InputMissing
 from aminet_runtime.regions import REGION_COUNT
-from aminet_train.prepared import PreparedPatient
+from aminet_train.cohort.prepared import PreparedPatient
+from aminet_train.cohort.splits import Split
 from aminet_train.preprocessing import Preprocessing, SliceWindow
-from aminet_train.splits import Split
 
 SLICES = 300
 """NNCF's own default; more did not change the ranges."""

@@ -45,9 +45,9 @@ from aminet_runtime.track_record import (
     PatientSet,
 )
 from aminet_train.checkpoint import CheckpointInfo
-from aminet_train.prepared import PreparedPatient
+from aminet_train.cohort.prepared import PreparedPatient
+from aminet_train.cohort.splits import Split
 from aminet_train.provenance import tool_versions
-from aminet_train.splits import Split
 from aminet_train.thresholds import ChosenRule
 
 CALIBRATION = "calibration.json"

@@ -15,17 +15,17 @@ from aminet_export.plan import ExportReport
 from aminet_runtime.bundle import Bundle
 from aminet_runtime.errors import InputInconsistent
 from aminet_runtime.metadata import Precision
-from aminet_train.answers import (
+from aminet_train.cohort.pool import PatientPool
+from aminet_train.cohort.prepared import PreparedPatient
+from aminet_train.cohort.splits import Split
+from aminet_train.judging.answers import (
     PatientAnswer,
     answer,
     count_patients,
     evaluate_answers,
     vote,
 )
-from aminet_train.candidates import open_candidate
-from aminet_train.pool import PatientPool
-from aminet_train.prepared import PreparedPatient
-from aminet_train.splits import Split
+from aminet_train.judging.candidates import open_candidate
 
 CASE_OTHER_PATIENTS = 27
 CASE_SEEN = 28

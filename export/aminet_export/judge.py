@@ -28,9 +28,9 @@ from aminet_export.parity import Parity, compare, largest_difference
 from aminet_export.plan import ExportPlan
 from aminet_export.source import Source
 from aminet_runtime.metadata import Precision
-from aminet_train.evaluate import evaluate_scores
-from aminet_train.prepared import PreparedPatient
-from aminet_train.splits import Split
+from aminet_train.cohort.prepared import PreparedPatient
+from aminet_train.cohort.splits import Split
+from aminet_train.judging.evaluate import evaluate_scores
 
 PARITY_PATIENTS = 2
 """Whole patients that go through every stage; torch takes most of the time."""

@@ -25,7 +25,7 @@ from aminet_export.quantize import quantize
 from aminet_export.restore import Restored, Validation, restore_accuracy
 from aminet_export.source import Source
 from aminet_runtime.metadata import Precision
-from aminet_train.splits import Split
+from aminet_train.cohort.splits import Split
 
 RANKING_SLICES = 24
 """Enough to tell a layer that makes half of the error from one that makes a hundredth."""

@@ -14,7 +14,7 @@ from aminet_export.quantize import RESIZE
 from aminet_export.slices import folder_fingerprint, folder_slices
 from aminet_export.source import Source
 from aminet_runtime.errors import GateFailed
-from aminet_train.prepared import IMAGE_LEVELS, PreparedPatient
+from aminet_train.cohort.prepared import IMAGE_LEVELS, PreparedPatient
 
 MAX_DIFFERENCE = 0.51 / IMAGE_LEVELS
 """The cache rounds to 8 bits, which is half a level; the rest is float32 in another order."""

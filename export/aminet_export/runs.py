@@ -6,8 +6,8 @@ from pathlib import Path
 from aminet_runtime.errors import InputMissing, ModelError, UsageError
 from aminet_train.checkpoint import ABOUT_FILE, load_info
 from aminet_train.ensemble import ENSEMBLE_FILE, Member, is_ensemble, load_ensemble
-from aminet_train.run_folder import RunFolder
-from aminet_train.spiral import data_of_spiral_run
+from aminet_train.fitting.run_folder import RunFolder
+from aminet_train.judging.spiral import data_of_spiral_run
 
 ENSEMBLE = "ensemble"
 

@@ -12,7 +12,7 @@ from aminet_export.slices import CachedSlices, folder_slices
 from aminet_export.steps import OnProgress
 from aminet_runtime.patient import Channel
 from aminet_runtime.regions import REGION_COUNT
-from aminet_train.prepared import PreparedPatient
+from aminet_train.cohort.prepared import PreparedPatient
 from aminet_train.preprocessing import Preprocessing
 
 

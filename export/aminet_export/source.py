@@ -22,12 +22,12 @@ from aminet_runtime.errors import (
     ModelIncompatible,
 )
 from aminet_train.checkpoint import CheckpointInfo, load_model
+from aminet_train.cohort.patients import PatientsBySplit, gather_patients
+from aminet_train.cohort.prepared import PreparedCohort, PreparedPatient
+from aminet_train.cohort.splits import Split
 from aminet_train.model import DeployableModel
 from aminet_train.networks import Approach
-from aminet_train.patients import PatientsBySplit, gather_patients
-from aminet_train.prepared import PreparedCohort, PreparedPatient
 from aminet_train.preprocessing import PreprocessingConfig
-from aminet_train.splits import Split
 from aminet_train.thresholds import ChosenRule, choose_rule
 
 CASE_DATA = 22

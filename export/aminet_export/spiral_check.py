@@ -14,8 +14,8 @@ from aminet_export.parity import largest_difference
 from aminet_export.slices import folder_fingerprint
 from aminet_export.source import Source
 from aminet_runtime.errors import GateFailed
-from aminet_train.prepared import PreparedPatient
-from aminet_train.spiral import spiral_scores
+from aminet_train.cohort.prepared import PreparedPatient
+from aminet_train.judging.spiral import spiral_scores
 
 
 def drawn_difference(model: ov.Model, source: Source, patients: list[PreparedPatient]) -> float:

@@ -16,10 +16,10 @@ from aminet_runtime.errors import InputInconsistent, UsageError
 from aminet_runtime.metadata import Precision
 from aminet_runtime.regions import REGION_COUNT
 from aminet_train.checkpoint import CheckpointInfo
+from aminet_train.cohort.prepared import PreparedPatient
+from aminet_train.cohort.splits import Split
+from aminet_train.judging.spiral import spiral_scores
 from aminet_train.networks import Approach
-from aminet_train.prepared import PreparedPatient
-from aminet_train.spiral import spiral_scores
-from aminet_train.splits import Split
 
 CASE_PRECISION = 24
 CASE_OTHER_COHORT = 26

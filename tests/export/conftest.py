@@ -20,16 +20,16 @@ from aminet_runtime.engines.openvino_import import import_openvino
 from aminet_runtime.metadata import Precision
 from aminet_runtime.regions import REGION_COUNT, Regions
 from aminet_train.checkpoint import CheckpointInfo, save_checkpoint
+from aminet_train.cohort.prepare import prepare_cohort
+from aminet_train.cohort.prepare_patient import PreparePlan
+from aminet_train.cohort.prepared import IMAGE_LEVELS, PreparedCohort
+from aminet_train.judging.spiral import train_spiral
 from aminet_train.networks import Approach, NetworkConfig, build_network
 from aminet_train.networks.efficientformerv2 import EfficientFormerV2Config
 from aminet_train.networks.heads import Head
 from aminet_train.networks.mobilenetv2 import MobileNetV2Config, Padding
 from aminet_train.networks.simple_cnn import SimpleCnnConfig
-from aminet_train.prepare import prepare_cohort
-from aminet_train.prepare_patient import PreparePlan
-from aminet_train.prepared import IMAGE_LEVELS, PreparedCohort
 from aminet_train.preprocessing import PreprocessingConfig
-from aminet_train.spiral import train_spiral
 from aminet_train.thresholds import ChosenRule
 
 SHAPE = (80, 72, 9)  # stored i, j, k

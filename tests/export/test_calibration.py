@@ -15,9 +15,9 @@ from aminet_export.calibration import (
     require_training_only,
 )
 from aminet_runtime.errors import InputDamaged, InputInconsistent, InputMissing
-from aminet_train.prepared import PatientTruth, PreparedPatient, ScanInfo
+from aminet_train.cohort.prepared import PatientTruth, PreparedPatient, ScanInfo
+from aminet_train.cohort.splits import Split
 from aminet_train.preprocessing import SINGLE_SLICE, Preprocessing, PreprocessingConfig, SliceWindow
-from aminet_train.splits import Split
 
 SLICES = 24
 

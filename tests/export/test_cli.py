@@ -8,10 +8,10 @@ from aminet_export import pipeline
 from aminet_export.cli import main
 from aminet_runtime.bundle import Bundle
 from aminet_runtime.errors import InternalError
+from aminet_train.fitting.config import TrainConfig
+from aminet_train.fitting.run_folder import RunFolder
 from aminet_train.networks import Approach
 from aminet_train.networks.simple_cnn import SimpleCnnConfig
-from aminet_train.run_folder import RunFolder
-from aminet_train.train_config import TrainConfig
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # inside torch.onnx
 

@@ -26,15 +26,15 @@ from aminet_runtime.errors import (
 )
 from aminet_runtime.metadata import Approach, Precision
 from aminet_runtime.sessions import open_session
-from aminet_train.answers import PatientAnswer
 from aminet_train.checkpoint import load_info, load_network, save_checkpoint
+from aminet_train.cohort.prepared import PreparedCohort
+from aminet_train.cohort.splits import Split
 from aminet_train.ensemble import assemble
-from aminet_train.evaluation import evaluate_checkpoint
+from aminet_train.fitting.config import TrainConfig
+from aminet_train.fitting.run_folder import RunFolder
+from aminet_train.judging.answers import PatientAnswer
+from aminet_train.judging.evaluation import evaluate_checkpoint
 from aminet_train.networks.simple_cnn import SimpleCnnConfig
-from aminet_train.prepared import PreparedCohort
-from aminet_train.run_folder import RunFolder
-from aminet_train.splits import Split
-from aminet_train.train_config import TrainConfig
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # inside torch.onnx and nncf
 

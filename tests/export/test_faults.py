@@ -26,10 +26,10 @@ from aminet_runtime.errors import (
     OutputNotWritable,
 )
 from aminet_train.checkpoint import load_info
-from aminet_train.prepare import prepare_cohort
-from aminet_train.prepare_patient import PreparePlan
+from aminet_train.cohort.prepare import prepare_cohort
+from aminet_train.cohort.prepare_patient import PreparePlan
+from aminet_train.cohort.splits import Split, all_in, read_splits, write_splits
 from aminet_train.preprocessing import PreprocessingConfig
-from aminet_train.splits import Split, all_in, read_splits, write_splits
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # inside torch.onnx and nncf
 

@@ -6,10 +6,10 @@ import pytest
 
 from aminet_export.runs import data_of, newest_run
 from aminet_runtime.errors import InputMissing
+from aminet_train.fitting.config import TrainConfig
+from aminet_train.fitting.run_folder import RunFolder
 from aminet_train.networks import Approach
 from aminet_train.networks.simple_cnn import SimpleCnnConfig
-from aminet_train.run_folder import RunFolder
-from aminet_train.train_config import TrainConfig
 
 
 @pytest.fixture

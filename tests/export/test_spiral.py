@@ -20,9 +20,9 @@ from aminet_runtime.metadata import Precision
 from aminet_runtime.patient import Channel
 from aminet_runtime.session import Session
 from aminet_train.checkpoint import load_info
-from aminet_train.evaluation import evaluate_checkpoint
-from aminet_train.prepared import PreparedCohort
-from aminet_train.splits import Split
+from aminet_train.cohort.prepared import PreparedCohort
+from aminet_train.cohort.splits import Split
+from aminet_train.judging.evaluation import evaluate_checkpoint
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # inside torch.onnx
 

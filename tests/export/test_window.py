@@ -8,7 +8,7 @@ import pytest
 
 from aminet_export.slices import CachedImages, cached_slice_hu, folder_slices
 from aminet_runtime.patient import Channel
-from aminet_train.prepared import PreparedCohort
+from aminet_train.cohort.prepared import PreparedCohort
 from aminet_train.preprocessing import Preprocessing, PreprocessingConfig, SliceWindow
 
 CHANNELS = (Channel.CTA2,)

@@ -10,9 +10,7 @@ import torch
 
 from aminet_runtime.regions import REGION_COUNT, Regions
 from aminet_train.checkpoint import CheckpointInfo, save_checkpoint
-from aminet_train.networks import Approach, build_network
-from aminet_train.networks.simple_cnn import SimpleCnnConfig
-from aminet_train.prepared import (
+from aminet_train.cohort.prepared import (
     CELL_GRID,
     PATIENTS_FOLDER,
     PatientTruth,
@@ -21,8 +19,10 @@ from aminet_train.prepared import (
     write_cohort_file,
     write_patient_arrays,
 )
+from aminet_train.cohort.splits import draw_splits, write_splits
+from aminet_train.networks import Approach, build_network
+from aminet_train.networks.simple_cnn import SimpleCnnConfig
 from aminet_train.preprocessing import PreprocessingConfig
-from aminet_train.splits import draw_splits, write_splits
 from aminet_train.thresholds import ChosenRule
 
 SIZE_PX = (64, 64)

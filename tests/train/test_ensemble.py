@@ -5,10 +5,10 @@ import pytest
 
 from aminet_runtime.errors import InputInconsistent, ModelInvalid, ModelUntrusted, UsageError
 from aminet_runtime.regions import Regions
-from aminet_train.candidates import open_candidate
 from aminet_train.commands.train import main as train_main
 from aminet_train.ensemble import assemble, load_ensemble
-from aminet_train.evaluation import EvaluationPlan, evaluate
+from aminet_train.judging.candidates import open_candidate
+from aminet_train.judging.evaluation import EvaluationPlan, evaluate
 
 
 @pytest.fixture

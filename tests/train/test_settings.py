@@ -8,16 +8,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aminet_runtime.errors import InputMissing, UsageError
-from aminet_train.augment import AugmentConfig
 from aminet_train.commands import train_flags
-from aminet_train.losses import LossConfig
+from aminet_train.fitting.augment import AugmentConfig
+from aminet_train.fitting.config import Precision, ProcessesConfig, ScheduleConfig, TrainConfig
+from aminet_train.fitting.defaults import MODEL_DEFAULTS
+from aminet_train.fitting.losses import LossConfig
+from aminet_train.fitting.resolve_config import resolve, written
 from aminet_train.networks.heads import Head
 from aminet_train.networks.simple_cnn import Activation, SimpleCnnConfig
 from aminet_train.preprocessing import SliceWindow
 from aminet_train.settings import read_toml, to_tables, write_toml
-from aminet_train.train_config import Precision, ProcessesConfig, ScheduleConfig, TrainConfig
-from aminet_train.train_defaults import MODEL_DEFAULTS
-from aminet_train.train_settings import resolve, written
 
 LEAST = {"model": "mobilenetv2", "data": ["prepared"]}
 

@@ -18,8 +18,8 @@ from aminet_benchmarks.measure import run_once
 from aminet_benchmarks.ways import our_command
 from aminet_runtime.bundle import MODEL_ONNX, Bundle
 from aminet_runtime.errors import ModelInvalid
-from aminet_train.answers import affected_regions
-from aminet_train.folder_source import FolderSource
+from aminet_train.cohort.folder_source import FolderSource
+from aminet_train.judging.answers import affected_regions
 from aminet_train.metrics import Counts, count
 
 LEVELS = ("slice", "patient")

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from aminet_benchmarks.phantom.patient import PhantomPatient
 from aminet_runtime.patient import Channel
-from aminet_train.prepared import PatientTruth, ScanInfo
-from aminet_train.truth import TruthCollector
+from aminet_train.cohort.prepared import PatientTruth, ScanInfo
+from aminet_train.cohort.truth import TruthCollector
 
 PHASE_OF_CHANNEL = {Channel.CTA1: 1, Channel.CTA2: 2, Channel.CTA3: 3}
 
 
 class PhantomSource:
-    """A phantom as a source of slices for `aminet_train.prepare.prepare_patient`.
+    """A phantom as a source of slices for `aminet_train.cohort.prepare.prepare_patient`.
 
     Args:
         patient: The phantom.

@@ -18,9 +18,9 @@ from aminet_benchmarks.phantom.patient import make_patient
 from aminet_benchmarks.phantom.real.heads import AnatomyRequest, requested_anatomy
 from aminet_benchmarks.phantom.source import PhantomSource
 from aminet_runtime.regions import Regions
-from aminet_train.prepare_patient import PreparePlan, prepare_patient
-from aminet_train.prepared import write_cohort_file
-from aminet_train.splits import Split, all_in, write_splits
+from aminet_train.cohort.prepare_patient import PreparePlan, prepare_patient
+from aminet_train.cohort.prepared import write_cohort_file
+from aminet_train.cohort.splits import Split, all_in, write_splits
 
 
 @dataclass(frozen=True, slots=True)

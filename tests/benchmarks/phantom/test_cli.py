@@ -6,8 +6,8 @@ import pytest
 from aminet_benchmarks.phantom import cli
 from aminet_runtime.threads import available_threads
 from aminet_runtime.version import VERSION
-from aminet_train.prepared import PreparedCohort
-from aminet_train.splits import Split, read_splits
+from aminet_train.cohort.prepared import PreparedCohort
+from aminet_train.cohort.splits import Split, read_splits
 
 TINY = ["--shape", "48", "48", "16", "--jobs", "1"]
 

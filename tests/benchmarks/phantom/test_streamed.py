@@ -6,11 +6,11 @@ from aminet_benchmarks.phantom.cohort import CohortPlan, write_cohort
 from aminet_benchmarks.phantom.config import preset_config
 from aminet_benchmarks.phantom.streamed import StreamedCohort, prepare_phantoms
 from aminet_runtime.patient import Channel
-from aminet_train.prepare import prepare_cohort
-from aminet_train.prepare_patient import PreparePlan
-from aminet_train.prepared import KeptSlices, PreparedCohort
+from aminet_train.cohort.prepare import prepare_cohort
+from aminet_train.cohort.prepare_patient import PreparePlan
+from aminet_train.cohort.prepared import KeptSlices, PreparedCohort
+from aminet_train.cohort.splits import Split, read_splits
 from aminet_train.preprocessing import PreprocessingConfig
-from aminet_train.splits import Split, read_splits
 
 CONFIG = preset_config("report", shape=(96, 96, 40))
 NOBODY = lambda _done, _total: None  # noqa: E731 - nobody looks at the progress

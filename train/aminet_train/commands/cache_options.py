@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from aminet_runtime.errors import UsageError
 
 if TYPE_CHECKING:  # torch comes only once the arguments are known to be good
-    from aminet_train.prepared import KeptSlices
+    from aminet_train.cohort.prepared import KeptSlices
     from aminet_train.preprocessing import PreprocessingConfig
 
 CHANNELS = {
@@ -85,7 +85,7 @@ def kept_of(options: argparse.Namespace) -> "KeptSlices":
     Raises:
         UsageError: Neighbours are named where all slices are kept anyway.
     """
-    from aminet_train.prepared import KeptSlices
+    from aminet_train.cohort.prepared import KeptSlices
     from aminet_train.preprocessing import SliceWindow
 
     if options.negatives is None and (options.window > 1 or options.window_spacing is not None):

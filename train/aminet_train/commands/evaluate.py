@@ -105,10 +105,10 @@ def _evaluate(options: argparse.Namespace) -> int:
             raise UsageError(f"--compare {text} has no name", hint="write NAME=PREPARED")
         compare[name] = (*compare.get(name, ()), path)
 
-    from aminet_train.evaluation import EvaluationPlan, evaluate
-    from aminet_train.evaluation_files import write_evaluation
-    from aminet_train.report_tables import markdown_report, text_report
-    from aminet_train.splits import Split
+    from aminet_train.cohort.splits import Split
+    from aminet_train.judging.evaluation import EvaluationPlan, evaluate
+    from aminet_train.judging.evaluation_files import write_evaluation
+    from aminet_train.judging.report_tables import markdown_report, text_report
 
     plan = EvaluationPlan(
         models=tuple(_named(text) for text in options.models),

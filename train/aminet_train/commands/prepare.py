@@ -73,9 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _prepare(options: argparse.Namespace) -> int:
     _require_sensible(options)
 
-    from aminet_train.prepare import REPORT_FILE, prepare_cohort
-    from aminet_train.prepare_patient import PreparePlan
-    from aminet_train.splits import SplitBy
+    from aminet_train.cohort.prepare import REPORT_FILE, prepare_cohort
+    from aminet_train.cohort.prepare_patient import PreparePlan
+    from aminet_train.cohort.splits import SplitBy
 
     plan = PreparePlan(
         root=options.output,

@@ -14,10 +14,10 @@ from aminet_runtime.console import command_parser, run_command
 from aminet_runtime.errors import UsageError
 from aminet_train.commands.train_flags import add_flags, defaults_table, given_settings
 from aminet_train.commands.train_others import OTHER_MODELS, train_other
-from aminet_train.train_defaults import MODEL_DEFAULTS
+from aminet_train.fitting.defaults import MODEL_DEFAULTS
 
 if TYPE_CHECKING:
-    from aminet_train.progress import TrainingObserver
+    from aminet_train.fitting.progress import TrainingObserver
 
 DESCRIPTION = """\
 Train a network on data that aminet-prepare made. Writes a run folder with config.toml,
@@ -90,8 +90,8 @@ def _train(options: argparse.Namespace) -> int:
         print(train_other(options))
         return 0
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # it announces itself
-    from aminet_train import fit
-    from aminet_train.processes import is_first_process
+    from aminet_train.fitting import fit
+    from aminet_train.fitting.processes import is_first_process
 
     with _display(quiet=options.quiet) as observer:
         manners: dict[str, Any] = {"observer": observer, "save_seconds": options.save_seconds}
@@ -105,9 +105,9 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _train_anew(options: argparse.Namespace, manners: dict[str, Any]) -> Path:
-    from aminet_train.fit import train
+    from aminet_train.fitting.fit import train
+    from aminet_train.fitting.resolve_config import resolve
     from aminet_train.settings import read_toml
-    from aminet_train.train_settings import resolve
 
     layers = [given_settings(options), _named(options)]
     if options.config is not None:
@@ -133,8 +133,8 @@ def _refuse_settings_beside_resume(options: argparse.Namespace) -> None:
 @contextlib.contextmanager
 def _display(*, quiet: bool) -> Iterator["TrainingObserver"]:
     from aminet_train.commands.train_display import BarDisplay, LineDisplay
-    from aminet_train.processes import is_first_process
-    from aminet_train.progress import SILENT
+    from aminet_train.fitting.processes import is_first_process
+    from aminet_train.fitting.progress import SILENT
 
     if quiet or not is_first_process():
         yield SILENT

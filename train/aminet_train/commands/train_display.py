@@ -8,7 +8,7 @@ from typing import Self, TextIO
 
 from tqdm import tqdm
 
-from aminet_train.progress import EpochMetrics
+from aminet_train.fitting.progress import EpochMetrics
 
 
 class BarDisplay:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aminet_train.train_defaults import MASK_DEFAULTS, MODEL_DEFAULTS
+from aminet_train.fitting.defaults import MASK_DEFAULTS, MODEL_DEFAULTS
 
 
 @dataclass(frozen=True, slots=True)

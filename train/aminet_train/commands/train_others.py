@@ -27,7 +27,7 @@ def train_other(options: argparse.Namespace) -> Path:
         if not options.members:
             raise UsageError("an ensemble has members", hint="add --members A B C")
         return assemble(options.members, run)
-    from aminet_train.spiral import train_spiral
+    from aminet_train.judging.spiral import train_spiral
 
     if not options.data:
         raise UsageError("there are no patients to learn from", hint="add --data PREPARED")

@@ -96,9 +96,9 @@ def _add_machines(parser: argparse.ArgumentParser) -> None:
 
 def _tune(options: argparse.Namespace) -> int:
     from aminet_train.settings import read_toml
-    from aminet_train.tune import TunePlan, tune
-    from aminet_train.tune_report import best_command, best_trial, write_tune_report
-    from aminet_train.tune_space import cohorts_by_size, space_of
+    from aminet_train.tuning.report import best_command, best_trial, write_tune_report
+    from aminet_train.tuning.search import TunePlan, tune
+    from aminet_train.tuning.space import cohorts_by_size, space_of
 
     data = cohorts_by_size(options.data)
     plan = TunePlan(

@@ -37,8 +37,8 @@ def main(argv: Sequence[str]) -> int:
 
 def _prepare(options: argparse.Namespace) -> int:
     from aminet_benchmarks.phantom.streamed import StreamedCohort, prepare_phantoms
-    from aminet_train.prepare_patient import PreparePlan
-    from aminet_train.splits import Split
+    from aminet_train.cohort.prepare_patient import PreparePlan
+    from aminet_train.cohort.splits import Split
 
     cohort = StreamedCohort(
         patients=options.patients,

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+import pytest
+import torch
+
+from aminet_train.fitting.augment import AugmentConfig, augment
+from aminet_train.fitting.dataset import SliceBatch
+from aminet_train.preprocessing import SliceWindow, append_mirrored
+
+MIRROR = (0, 2, 1, *range(3, 15))
+STILL = AugmentConfig(rotation_deg=0, scale=0, shift=0, gain=0, noise=0)
+
+
+def batch_with_clot_at(row: int, column: int, count: int = 64) -> SliceBatch:
+    images = torch.zeros(count, 1, 112, 112)
+    images[:, :, 8 * row : 8 * row + 8, 8 * column : 8 * column + 8] = 1.0
+    labels = torch.zeros(count, 15)
+    labels[:, 1] = 1.0
+    cells = torch.zeros(count, 15, 14, 14)
+    cells[:, 1, row, column] = 1.0
+    return SliceBatch(images, labels, cells)
+
+
+def test_nothing_changes_where_all_ranges_are_zero():
+    batch = batch_with_clot_at(3, 4)
+    changed = augment(batch, STILL, torch.Generator().manual_seed(0), mirror=None)
+    # the sampling grid is computed in float32
+    torch.testing.assert_close(changed.images, batch.images, atol=1e-4, rtol=0)
+    torch.testing.assert_close(changed.cells, batch.cells)
+
+
+def test_flip_swaps_sides_in_image_labels_and_cells_alike():
+    batch = batch_with_clot_at(3, 4)
+    changed = augment(batch, STILL, torch.Generator().manual_seed(0), mirror=MIRROR)
+    flipped = changed.images[:, 0, 28, 8 * 4 + 4] < 0.5
+    assert 0 < int(flipped.sum()) < 64
+    assert torch.equal(changed.labels[:, 2] == 1, flipped)
+    assert torch.equal(changed.labels[:, 1] == 0, flipped)
+    assert torch.equal(changed.cells[:, 2, 3, 13 - 4] == 1, flipped)
+
+
+@pytest.mark.parametrize("config", [AugmentConfig(), AugmentConfig(rotation_deg=20, shift=0.1)])
+def test_cells_stay_on_the_clot_that_they_mark(config):
+    changed = augment(
+        batch_with_clot_at(6, 8), config, torch.Generator().manual_seed(1), mirror=MIRROR
+    )
+    cells = changed.cells.amax(dim=1)  # (N, 14, 14)
+    bright = torch.nn.functional.avg_pool2d(changed.images[:, 0], 8)
+    assert bool((cells.sum(dim=(1, 2)) >= 1).all())
+    # the brightest cell of the image is always marked
+    assert bool((cells.flatten(1).gather(1, bright.flatten(1).argmax(1, keepdim=True)) == 1).all())
+
+
+def test_images_stay_in_range_and_vary():
+    changed = augment(
+        batch_with_clot_at(6, 8), AugmentConfig(noise=0.1), torch.Generator(), mirror=None
+    )
+    assert float(changed.images.min()) >= 0
+    assert float(changed.images.max()) <= 1
+    assert not torch.equal(changed.images[0], changed.images[1])
+
+
+def test_same_generator_state_gives_the_same_batch():
+    batch = batch_with_clot_at(2, 2)
+    first, second = (
+        augment(batch, AugmentConfig(), torch.Generator().manual_seed(5), mirror=MIRROR)
+        for _ in range(2)
+    )
+    assert torch.equal(first.images, second.images)
+
+
+def test_mirrored_channels_stay_mirrors_of_the_others():
+    batch = batch_with_clot_at(3, 4)
+    batch = batch._replace(images=append_mirrored(batch.images))
+    window = SliceWindow(mirrored=True)
+    changed = augment(
+        batch, AugmentConfig(), torch.Generator().manual_seed(2), mirror=MIRROR, window=window
+    )
+    assert changed.images.shape == batch.images.shape
+    torch.testing.assert_close(changed.images[:, 1], changed.images[:, 0].flip(-1))
+
+
+def test_all_slices_of_a_window_move_alike():
+    batch = batch_with_clot_at(3, 4)
+    batch = batch._replace(images=batch.images.repeat(1, 3, 1, 1))
+    config = AugmentConfig(noise=0)
+    generator = torch.Generator().manual_seed(2)
+    changed = augment(batch, config, generator, mirror=MIRROR, window=SliceWindow(3))
+    torch.testing.assert_close(changed.images[:, 0], changed.images[:, 2])

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The patients of one or several prepared cohorts, by split, guarded against leaks."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from aminet_runtime.errors import InputInconsistent
+from aminet_train.cohort.prepared import PreparedCohort, PreparedPatient
+from aminet_train.cohort.splits import Split, check_groups_apart, check_no_leak, read_splits
+
+PatientsBySplit = dict[Split, list[PreparedPatient]]
+
+
+def gather_patients(roots: Sequence[Path]) -> tuple[PreparedCohort, PatientsBySplit]:
+    """Put the splits of prepared cohorts together, guarded against leaks.
+
+    Returns:
+        The first cohort, for preprocessing, regions and whether the splits leak, and the patients
+        by split, each restricted to the slices of that split.
+
+    Raises:
+        InputInconsistent: The cohorts were prepared differently, or a scan or a group is on two
+            sides.
+    """
+    cohorts = [PreparedCohort.open(root) for root in roots]
+    _require_alike(cohorts)
+    patients: PatientsBySplit = {
+        split: [patient for cohort in cohorts for patient in _patients_of(cohort, split)]
+        for split in Split
+    }
+    if not cohorts[0].leaking:
+        check_patients_apart(patients)
+    return cohorts[0], patients
+
+
+def check_patients_apart(patients: PatientsBySplit) -> None:
+    """Refuse splits that share a scan or a group.
+
+    Raises:
+        InputInconsistent: They do; both names are in the message.
+    """
+    check_no_leak(
+        {split: {p.patient_id: p.fingerprint for p in group} for split, group in patients.items()}
+    )
+    check_groups_apart(
+        {split: {p.patient_id: p.group for p in group} for split, group in patients.items()}
+    )
+
+
+def _require_alike(cohorts: Sequence[PreparedCohort]) -> None:
+    first = cohorts[0]
+    if any((c.preprocessing, c.regions) != (first.preprocessing, first.regions) for c in cohorts):
+        raise InputInconsistent(
+            "the cohorts were prepared with different settings", hint="prepare them alike"
+        )
+    if any(cohort.leaking != first.leaking for cohort in cohorts):
+        raise InputInconsistent(
+            "one cohort is split by patient, another by slice", hint="split them alike"
+        )
+
+
+def _patients_of(cohort: PreparedCohort, split: Split) -> Iterator[PreparedPatient]:
+    splits = read_splits(cohort.root)
+    for name in splits[split]:
+        patient = cohort.patient(name)
+        slices = splits.slices_of(name, split, slice_count=patient.slice_count)
+        yield replace(patient, slices=slices)

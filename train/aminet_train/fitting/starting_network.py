@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The network with which a run begins: random, pretrained, or another run's."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from aminet_runtime.errors import ModelIncompatible
+from aminet_train.checkpoint import load_info, load_network
+from aminet_train.fitting.config import TrainConfig
+from aminet_train.fitting.dataset import SliceDataset
+from aminet_train.networks import backbone_of, build_network, takes_any_size
+from aminet_train.networks.weights import (
+    has_folded_batch_norm,
+    load_backbone,
+    load_from_hub,
+    unfold_batch_norm,
+)
+from aminet_train.preprocessing import PreprocessingConfig, in_channels
+
+HUB_WEIGHTS = "imagenet"
+NO_WEIGHTS = "none"
+UNFOLD_SLICES = 256
+UNFOLD_BATCH = 32
+
+
+def random_network(config: TrainConfig, preprocessing: PreprocessingConfig) -> nn.Module:
+    """Build the network with random weights, which are a function of the seed."""
+    torch.manual_seed(config.seed)
+    return build_network(
+        config.network,
+        in_channels=in_channels(preprocessing, config.window),
+        size_px=preprocessing.size_px,
+    )
+
+
+def starting_network(
+    config: TrainConfig, preprocessing: PreprocessingConfig, training: SliceDataset
+) -> nn.Module:
+    """Build the network and give it its pretrained weights.
+
+    Raises:
+        ModelIncompatible: The checkpoint to start from is of another network.
+    """
+    if config.start_from is not None:
+        return _continued(config, preprocessing, config.start_from).train()
+    network = random_network(config, preprocessing)
+    if config.weights == NO_WEIGHTS:
+        return network
+    channels = in_channels(preprocessing, config.window)
+    for backbone in backbone_of(network):
+        if config.weights == HUB_WEIGHTS:
+            load_from_hub(backbone, in_channels=channels)
+        else:
+            load_backbone(backbone, Path(config.weights), in_channels=channels)
+        if has_folded_batch_norm(backbone):
+            unfold_batch_norm(network, _some_batches(training))
+    return network.train()
+
+
+def _continued(
+    config: TrainConfig, preprocessing: PreprocessingConfig, checkpoint: Path
+) -> nn.Module:
+    """Load another run's network, which may have seen smaller or larger images if any size fits."""
+    info = load_info(checkpoint)
+    seen = info.preprocessing
+    if takes_any_size(config.network):
+        seen = replace(seen, size_px=preprocessing.size_px)
+    theirs = info.network, info.window, seen
+    ours = config.network, config.window, preprocessing
+    for has, wanted in zip(theirs, ours, strict=True):
+        if has != wanted:
+            raise ModelIncompatible(
+                f"the checkpoint is of {has}", path=checkpoint, hint=f"wanted {wanted}"
+            )
+    return load_network(checkpoint, info)
+
+
+def _some_batches(training: SliceDataset) -> list[Tensor]:
+    step = max(1, len(training) // UNFOLD_SLICES)
+    images = [training[index].images for index in range(0, len(training), step)][:UNFOLD_SLICES]
+    return list(torch.split(torch.stack(images), UNFOLD_BATCH))

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The folder of an evaluation: report.json, report.md, plots, pictures of mistakes."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+
+from aminet_runtime.publish import write_whole
+from aminet_train.judging.answers import affected_regions
+from aminet_train.judging.curves import PrecisionRecallCurve, ReliabilityBin, precision_recall_curve
+from aminet_train.judging.evaluation import Evaluation, Judged
+from aminet_train.judging.mistakes import mistakes_picture, worst_mistakes
+from aminet_train.judging.plots import precision_recall_plot, reliability_plot
+from aminet_train.judging.report_tables import LEAKING, LEVELS, markdown_report
+
+REPORT_JSON = "report.json"
+REPORT_MARKDOWN = "report.md"
+
+
+def write_evaluation(folder: Path, evaluation: Evaluation) -> list[Path]:
+    """Write everything that an evaluation has to show; the JSON comes last.
+
+    Returns:
+        The files.
+    """
+    pictures = {"precision-recall.png": _precision_recall(evaluation)}
+    reliability = _reliability(evaluation)
+    if reliability is not None:
+        pictures["reliability.png"] = reliability
+    for one in evaluation.main:
+        picture = mistakes_picture(
+            one.candidate, worst_mistakes(one), title=_title(f"Worst of {one.candidate.label}", one)
+        )
+        if picture is not None:
+            pictures[f"mistakes-{file_name(one.candidate.label)}.png"] = picture
+    for name, png in pictures.items():
+        write_whole(folder / name, png)
+    page = markdown_report(evaluation, list(pictures))
+    write_whole(folder / REPORT_MARKDOWN, page.encode())
+    values = json.dumps(evaluation.to_json(), indent=1) + "\n"
+    write_whole(folder / REPORT_JSON, values.encode())
+    return [folder / name for name in (*pictures, REPORT_MARKDOWN, REPORT_JSON)]
+
+
+def file_name(label: str) -> str:
+    """Return a label as a part of a file name."""
+    return re.sub(r"[^A-Za-z0-9._+-]", "_", label)
+
+
+def _precision_recall(evaluation: Evaluation) -> bytes:
+    curves = {
+        level: {one.candidate.label: _curve(one, level) for one in evaluation.main}
+        for level in LEVELS
+    }
+    points = {
+        level: {
+            one.candidate.label: (one.report[level]["recall"], one.report[level]["precision"])
+            for one in evaluation.main
+        }
+        for level in LEVELS
+    }
+    title = _title(f"Precision and recall, {evaluation.split} patients", *evaluation.main)
+    return precision_recall_plot(curves, points, title=title)
+
+
+def _curve(one: Judged, level: str) -> PrecisionRecallCurve:
+    truth = [patient.labels_here.astype(bool) for patient in one.patients]
+    if level == "slice":
+        scores = np.concatenate([answer.slice_scores for answer in one.ordered()])
+        return precision_recall_curve(scores, np.concatenate(truth))
+    scores = np.stack([answer.region_scores for answer in one.ordered()])
+    return precision_recall_curve(
+        scores, np.stack([affected_regions(patient) for patient in truth])
+    )
+
+
+def _reliability(evaluation: Evaluation) -> bytes | None:
+    scored = [one for one in evaluation.main if "reliability" in one.report]
+    if not scored:
+        return None
+    bins = {
+        level: {
+            one.candidate.label: [
+                ReliabilityBin(**values) for values in one.report["reliability"][level]["bins"]
+            ]
+            for one in scored
+        }
+        for level in LEVELS
+    }
+    return reliability_plot(bins, title=_title("Reliability of the scores", *scored))
+
+
+def _title(text: str, *judged: Judged) -> str:
+    return f"{text}\n{LEAKING}" if any(one.report["leaking"] for one in judged) else text

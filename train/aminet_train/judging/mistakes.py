@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The worst mistakes of a model as pictures: what it flagged in vain, and what it missed."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from aminet_train.cohort.prepared import CELL_GRID, PreparedPatient
+from aminet_train.judging.answers import affected_regions
+from aminet_train.judging.candidates import Candidate
+from aminet_train.judging.evaluation import Judged
+from aminet_train.judging.plots import COLOURS, DPI
+
+WORST = 4
+"""Mistakes of each sort that are shown."""
+
+CLOT_COLOUR = "#E69F00"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mistake:
+    """One (patient, region) pair that was decided wrongly.
+
+    Attributes:
+        patient: Who.
+        region: Which region.
+        score: Of the region, for the patient.
+        slice_number: The slice that speaks for it: the one with the highest score if it was
+            flagged in vain, the one with most clot if it was missed.
+        is_missed: Whether a clot was missed; else it was flagged in vain.
+    """
+
+    patient: PreparedPatient
+    region: int
+    score: float
+    slice_number: int
+    is_missed: bool
+
+
+def worst_mistakes(judged: Judged, *, count: int = WORST) -> list[Mistake]:
+    """Find the flags in vain with the highest and the misses with the lowest scores.
+
+    Returns:
+        At most `count` of each, flags in vain first.
+    """
+    false_flags: list[Mistake] = []
+    misses: list[Mistake] = []
+    for patient, answer in zip(judged.patients, judged.ordered(), strict=True):
+        affected = affected_regions(patient.labels_here)
+        for region in np.flatnonzero(answer.region_flags != affected).tolist():
+            is_missed = bool(affected[region])
+            ranking = _clot_size(patient, region) if is_missed else answer.slice_scores[:, region]
+            number = int(patient.slices[int(np.argmax(ranking))])
+            score = float(answer.region_scores[region])
+            mistake = Mistake(patient, region, score, number, is_missed=is_missed)
+            (misses if is_missed else false_flags).append(mistake)
+    false_flags.sort(key=lambda one: -one.score)
+    misses.sort(key=lambda one: one.score)
+    return [*false_flags[:count], *misses[:count]]
+
+
+def mistakes_picture(
+    candidate: Candidate, mistakes: Sequence[Mistake], *, title: str
+) -> bytes | None:
+    """Draw the cached slice of each mistake, the evidence of its region on top.
+
+    Evidence is drawn in blue from half-way between its median and its highest value in the slice;
+    the cells that hold clot of the region are outlined.
+
+    Returns:
+        A PNG, or None where the cohort holds none of these images.
+    """
+    shown = [one for one in mistakes if one.slice_number in one.patient.kept]
+    if not shown:
+        return None
+    across = min(len(shown), WORST)
+    down = -(-len(shown) // across)
+    figure = Figure(figsize=(3.3 * across, 3.9 * down + 0.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = np.atleast_1d(figure.subplots(down, across)).reshape(-1)
+    for axes, mistake in zip(panels, shown, strict=False):
+        _draw(axes, candidate, mistake)
+    for axes in panels:
+        axes.set_axis_off()
+    figure.suptitle(title, fontsize=11)
+    figure.supxlabel(
+        "blue: the model's evidence for the region; orange: cells with its clot", fontsize=8
+    )
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI)
+    return buffer.getvalue()
+
+
+def _draw(axes: Any, candidate: Candidate, mistake: Mistake) -> None:
+    patient, number = mistake.patient, mistake.slice_number
+    image = patient.images()[int(np.searchsorted(patient.kept, number))][0]
+    height, width = image.shape
+    extent = (0, width, height, 0)
+    axes.imshow(image, cmap="gray", vmin=0, vmax=255, extent=extent)
+    evidence = candidate.evidence(patient, number)
+    if evidence is not None:
+        axes.imshow(_overlay(evidence[mistake.region]), extent=extent, interpolation="bilinear")
+    for row, column in np.argwhere(_clot_cells(patient, mistake.region)[number]).tolist():
+        axes.add_patch(_cell_outline(row, column, height=height, width=width))
+    kind = "missed" if mistake.is_missed else "flagged in vain"
+    name = candidate.regions.names[mistake.region]
+    axes.set_title(
+        f"{kind}: {name}\n{patient.patient_id}, slice {number}, score {mistake.score:.2f}",
+        fontsize=8,
+    )
+
+
+def _cell_outline(row: int, column: int, *, height: int, width: int) -> Rectangle:
+    high, wide = height / CELL_GRID[0], width / CELL_GRID[1]
+    return Rectangle(
+        (column * wide, row * high), wide, high, fill=False, edgecolor=CLOT_COLOUR, linewidth=1.2
+    )
+
+
+def _overlay(evidence: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Turn a map [h, w] into colours with transparency [h, w, 4]."""
+    ground = float(np.median(evidence))
+    height = max(float(evidence.max()) - ground, 1e-6)
+    strength = np.clip((evidence - ground) / height * 2 - 1, 0, 1)
+    colour = [int(COLOURS[5][place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    overlay = np.empty((*evidence.shape, 4), np.float32)
+    overlay[..., :3] = colour
+    overlay[..., 3] = 0.55 * strength
+    return overlay
+
+
+def _clot_cells(patient: PreparedPatient, region: int) -> NDArray[np.bool_]:
+    """Return bool [Z, gh, gw] of one region."""
+    return (patient.truth.clot_cells >> region & 1).astype(bool)
+
+
+def _clot_size(patient: PreparedPatient, region: int) -> NDArray[np.int64]:
+    """Return the number of cells with clot of one region in each slice of the split, [m]."""
+    sizes: NDArray[np.int64] = _clot_cells(patient, region)[patient.slices].sum(axis=(1, 2))
+    return sizes
