@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aminet_export.calibration import describe
 from aminet_export.card import model_card
@@ -36,7 +37,13 @@ from aminet_runtime.errors import GateFailed
 from aminet_runtime.input_contract import InputContract
 from aminet_runtime.metadata import Approach, Metadata, Precision
 from aminet_runtime.publish import write_whole
-from aminet_runtime.selftest import TOLERANCE, SelfTest, read_selftest, write_selftest
+from aminet_runtime.selftest import (
+    TOLERANCE,
+    SelfTest,
+    largest_difference,
+    read_selftest,
+    write_selftest,
+)
 from aminet_runtime.track_record import (
     DataSummary,
     EngineMetrics,
@@ -141,11 +148,12 @@ def seal(folder: Path) -> float:
     selftest = read_selftest(bundle)
     _count, _planes, height, width = selftest.slices_hu.shape
     network = OpenVinoEngine(bundle, threads=1).compile(height=height, width=width)
-    largest = 0.0
-    for slices_hu, expected in zip(selftest.slices_hu, selftest.probabilities, strict=True):
-        network.input_hu[:] = slices_hu
-        answer = network.infer().probabilities
-        largest = max(largest, float(np.abs(answer.astype(np.float64) - expected).max()))
+
+    def answer(planes_hu: NDArray[np.float32]) -> NDArray[np.float32]:
+        network.input_hu[:] = planes_hu
+        return network.infer().probabilities
+
+    largest = largest_difference(selftest, answer)
     if not largest <= TOLERANCE:
         raise GateFailed(
             f"the runtime's answers differ from the export's by {largest:.2g}",

@@ -28,7 +28,7 @@ from aminet_runtime.errors import (
     OutputNotWritable,
 )
 from aminet_runtime.memory_estimate import needed_bytes
-from aminet_runtime.selftest import TOLERANCE, read_selftest
+from aminet_runtime.selftest import TOLERANCE, largest_difference, read_selftest
 from aminet_runtime.session import Session
 from aminet_runtime.sessions import open_session
 from aminet_runtime.threads import available_threads
@@ -178,12 +178,7 @@ def _memory(session: Session) -> str:
 def _selftest(session: Session) -> str | Check:
     """Compare the bundle's slices with the answers that were exported with them."""
     selftest = read_selftest(session.bundle)
-    pairs = zip(selftest.slices_hu, selftest.probabilities, strict=True)
-    differences = [
-        float(np.abs(session.answer(planes.astype(np.float32)).probabilities - expected).max())
-        for planes, expected in pairs
-    ]
-    worst = max(differences)
+    worst = largest_difference(selftest, lambda planes: session.answer(planes).probabilities)
     if worst > TOLERANCE and not session.runs_what_was_measured:
         return Check(
             "self-test",
@@ -199,7 +194,8 @@ def _selftest(session: Session) -> str | Check:
             path=session.bundle.path,
             hint="do not use this bundle on this machine, and report it with this output",
         )
-    return f"{len(differences)} slices, largest difference {worst:.2g} of {TOLERANCE} allowed"
+    count = len(selftest.slices_hu)
+    return f"{count} slices, largest difference {worst:.2g} of {TOLERANCE} allowed"
 
 
 def _seconds_per_pass(session: Session) -> float:

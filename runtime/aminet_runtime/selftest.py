@@ -3,6 +3,7 @@
 
 import io
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +50,25 @@ def read_selftest(bundle: Bundle) -> SelfTest:
     slices_hu, probabilities = _read_arrays(data, path=path)
     _require_slices(slices_hu, planes=bundle.metadata.input.planes, path=path)
     return SelfTest(slices_hu, _as_probabilities(probabilities, count=len(slices_hu), path=path))
+
+
+def largest_difference(
+    selftest: SelfTest, answer: Callable[[NDArray[np.float32]], NDArray[np.float32]]
+) -> float:
+    """Let a network answer the self-test, and compare.
+
+    Args:
+        selftest: Slices with known answers.
+        answer: Takes planes [C, H, W] and returns probabilities [15], which are used at once.
+
+    Returns:
+        The largest difference in probability.
+    """
+    differences = [
+        np.abs(answer(planes.astype(np.float32)).astype(np.float64) - expected).max()
+        for planes, expected in zip(selftest.slices_hu, selftest.probabilities, strict=True)
+    ]
+    return float(np.max(differences))
 
 
 def write_selftest(path: Path, selftest: SelfTest) -> None:

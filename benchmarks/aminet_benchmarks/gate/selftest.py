@@ -7,21 +7,16 @@ Usage: python -m aminet_benchmarks.gate.selftest BUNDLE
 import json
 import sys
 
-import numpy as np
-
-from aminet_runtime.selftest import read_selftest
+from aminet_runtime.selftest import largest_difference, read_selftest
 from aminet_runtime.session import Session
 
 
 def main(bundle_dir: str) -> None:
     """Score the self-test as the runtime does."""
     with Session.open(bundle_dir, threads=1) as session:
-        selftest = read_selftest(session.bundle)
-        answers = [
-            session.answer(planes.astype(np.float32)).probabilities.copy()
-            for planes in selftest.slices_hu
-        ]
-    difference = float(np.abs(np.array(answers) - selftest.probabilities).max())
+        difference = largest_difference(
+            read_selftest(session.bundle), lambda planes: session.answer(planes).probabilities
+        )
     print(json.dumps({"largest_difference": difference}))  # noqa: T201 - a program
 
 
