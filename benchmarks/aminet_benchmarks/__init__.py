@@ -8,9 +8,9 @@ ways, twins   their command lines, and the networks that they run
 floor         what reading and computing take if nothing else is done
 compare       `aminet-run` beside them, with the answers
 gate          limits on time, memory and answers
-plots         time against memory, and curves with their exponent
+plots         time against memory
 staged_run    a program: where the time of a patient goes
 data_speed    how fast training data are prepared and loaded
-commands, cli `aminet-benchmark`
+commands, cli `aminet-benchmark`; verbs: what its first word may be
 phantom       a digital phantom of stroke mCTA, with known truth and twins
 """

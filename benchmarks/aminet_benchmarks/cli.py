@@ -2,28 +2,15 @@
 """`aminet-benchmark`: do what the first word says."""
 
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from aminet_benchmarks.commands import compare, conformance, data, gate, run
+from aminet_benchmarks.verbs import Verb, verbs_help
 from aminet_runtime.console import command_parser, run_command
 from aminet_runtime.errors import UsageError
 
 PROG = "aminet-benchmark"
 DESCRIPTION = "Measure time and memory of whole runs, beside alternatives and against limits."
-
-
-@dataclass(frozen=True, slots=True)
-class Verb:
-    """What a first word may ask for.
-
-    Attributes:
-        summary: One line for the help.
-        run: Takes the words behind the verb and returns the exit code.
-    """
-
-    summary: str
-    run: Callable[[Sequence[str]], int]
 
 
 VERBS = {
@@ -40,10 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if words and words[0] in VERBS:
         return VERBS[words[0]].run(words[1:])
-    lines = [f"  {PROG} {name:11s} {verb.summary}" for name, verb in VERBS.items()]
-    parser = command_parser(
-        PROG, DESCRIPTION, "\n".join(["verbs, each with its own --help:", *lines])
-    )
+    summaries = verbs_help(PROG, VERBS, title="verbs, each with its own --help:")
+    parser = command_parser(PROG, DESCRIPTION, summaries)
     parser.add_argument("verb", choices=tuple(VERBS), help="what to do")
     options = parser.parse_args(words)
     return run_command(PROG, lambda: _refuse(options.verb))

@@ -3,8 +3,7 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from aminet_benchmarks.phantom.commands import (
     differences,
@@ -16,6 +15,7 @@ from aminet_benchmarks.phantom.commands import (
     signal,
     validate,
 )
+from aminet_benchmarks.verbs import Verb, verbs_help
 from aminet_runtime.console import command_parser, run_command
 
 PROG = "aminet-phantom"
@@ -23,24 +23,12 @@ DESCRIPTION = (
     "Make digital phantoms of stroke mCTA: one folder a patient with three phases, atlas, "
     "SPIRAL-like map and clot. Results on phantoms say nothing about patients."
 )
+TITLE = "verbs, each with its own --help (a folder of such a name is written ./validate):"
 EXAMPLE = """example:
   aminet-phantom cohort --patients 20 --seed 1 --jobs 2
   aminet-phantom twins --patients 20 --seed 1 --twin none     the same heads without clots
 
 A cohort that was interrupted goes on where it stopped."""
-
-
-@dataclass(frozen=True, slots=True)
-class Verb:
-    """What a first word may ask for instead of a cohort.
-
-    Attributes:
-        summary: One line for the help.
-        run: Takes the words behind the verb and returns the exit code.
-    """
-
-    summary: str
-    run: Callable[[Sequence[str]], int]
 
 
 VERBS = {
@@ -64,12 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = command_parser(PROG, DESCRIPTION, f"{_verbs_help()}\n\n{EXAMPLE}")
+    parser = command_parser(
+        PROG, DESCRIPTION, f"{verbs_help(PROG, VERBS, title=TITLE)}\n\n{EXAMPLE}"
+    )
     make.add_options(parser)
     return parser
-
-
-def _verbs_help() -> str:
-    lines = [f"  {PROG} {name:14s} {verb.summary}" for name, verb in VERBS.items()]
-    title = "verbs, each with its own --help (a folder of such a name is written ./validate):"
-    return "\n".join([title, *lines])
