@@ -20,7 +20,7 @@ from aminet_runtime.bundle import MODEL_ONNX, Bundle
 from aminet_runtime.errors import ModelInvalid
 from aminet_train.cohort.folder_source import FolderSource
 from aminet_train.judging.answers import affected_regions
-from aminet_train.metrics import Counts, count
+from aminet_train.metrics import Counts, count, total
 
 LEVELS = ("slice", "patient")
 ENGINES = ("onnxruntime", "openvino")
@@ -61,7 +61,7 @@ def measure_drops(
             output = run_once([*command, "--engine", engine], cores=cores).output
             for level, found in _count(bundle, output, labels).items():
                 counts.setdefault((level, engine), []).append(found)
-    f1 = {key: _f1(found) for key, found in counts.items()}
+    f1 = {key: total(found).f1 for key, found in counts.items()}
     return {level: exact(f1[level, ENGINES[0]] - f1[level, ENGINES[1]]) for level in LEVELS}
 
 
@@ -74,10 +74,3 @@ def _count(bundle: Bundle, output: str, labels: NDArray[np.bool_]) -> Mapping[st
         "slice": count(scores_of(output) >= thresholds, labels),
         "patient": count(affected, affected_regions(labels)),
     }
-
-
-def _f1(counts: Sequence[Counts]) -> float:
-    """Return the micro-averaged F1; 0/0 is 0."""
-    hits = 2 * sum(one.tp for one in counts)
-    total = hits + sum(one.fp + one.fn for one in counts)
-    return hits / total if total else 0.0
