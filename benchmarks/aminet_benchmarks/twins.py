@@ -15,7 +15,7 @@ from aminet_runtime.bundle import Bundle
 from aminet_runtime.engines.openvino_import import shared_core
 from aminet_runtime.errors import ModelIncompatible
 from aminet_runtime.regions import REGION_COUNT
-from aminet_train.checkpoint import CheckpointInfo, load_model, save_checkpoint
+from aminet_train.checkpoint import CheckpointInfo, load_info, load_model, save_checkpoint
 from aminet_train.networks import CONFIG_TYPES, Approach, build_network, config_from_json
 from aminet_train.preprocessing import PreprocessingConfig, in_channels
 from aminet_train.thresholds import ChosenRule
@@ -113,7 +113,7 @@ def _head_of(bundle: Bundle) -> dict[str, str]:
 
 
 def _require_same_input(bundle: Bundle, checkpoint: Path) -> None:
-    info, contract = load_model(checkpoint)[0], bundle.metadata.input
+    info, contract = load_info(checkpoint), bundle.metadata.input
     found = (info.approach.value, info.preprocessing.channels, info.preprocessing.size_px)
     wanted = (bundle.metadata.approach.value, contract.channels, contract.network_size_px)
     if found != wanted:

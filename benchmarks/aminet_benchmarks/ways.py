@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from aminet_benchmarks.twins import Twins
 from aminet_runtime.bundle import MODEL_XML, Bundle
 from aminet_runtime.errors import InputUnsupported
 from aminet_runtime.patient import PatientFolder
 from aminet_runtime.volume import Volume
+
+if TYPE_CHECKING:
+    from aminet_benchmarks.twins import Twins  # torch: too slow for a command's help
 
 RUN = "aminet-run"
 _ALTERNATIVES = "aminet_benchmarks.alternatives"
@@ -104,7 +107,9 @@ def our_command(
     ]
 
 
-def command_of(way: Way, task: Task, twins: Twins | None, *, threads: int = 1) -> list[str] | None:
+def command_of(
+    way: Way, task: Task, twins: "Twins | None", *, threads: int = 1
+) -> list[str] | None:
     """Return the command of a way; None where there is no network for it."""
     _depth, height, width = task.shape
     sizes = (str(width), str(height), *map(str, task.volumes))

@@ -17,6 +17,7 @@ from aminet_benchmarks.commands.options import (
     to_json,
     write_outputs,
 )
+from aminet_benchmarks.ways import LABELS, Way
 from aminet_runtime.bundle import default_bundle_path
 from aminet_runtime.console import command_parser, progress_bar, run_command
 
@@ -25,15 +26,7 @@ if TYPE_CHECKING:
 
 PROG = "aminet-benchmark compare"
 SUMMARY = "aminet-run beside other ways to answer, interleaved"
-WAYS = (
-    "ours",
-    "script",
-    "openvino-float",
-    "onnx-int8",
-    "onnx-float",
-    "torchscript",
-    "report",
-)  # of ways.Way, which is slow to import
+WAYS = [way.value for way in Way]
 EXAMPLE = """examples:
   aminet-benchmark compare --patient demo/p0700000 --rounds 7 -o results
   aminet-benchmark compare --bundle mobilenetv2-int8 efficientformerv2-int8 \\
@@ -55,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
         help="what the bundle was exported from: its answers are compared, too",
     )
     parser.add_argument(
-        "--ways", nargs="+", choices=WAYS, default=list(WAYS), metavar="WAY", help=", ".join(WAYS)
+        "--ways", nargs="+", choices=WAYS, default=WAYS, metavar="WAY", help=", ".join(WAYS)
     )
     parser.add_argument("--rounds", type=int, default=5, help="counted runs of each; default 5")
     parser.add_argument(
@@ -71,7 +64,6 @@ def main(argv: Sequence[str]) -> int:
 def _compare(options: argparse.Namespace, command: str) -> int:
     from aminet_benchmarks.compare import Request, compare_ways, comparison_table
     from aminet_benchmarks.machine import machine_line
-    from aminet_benchmarks.ways import Way
 
     ways = tuple(way for way in Way if way is Way.OURS or way.value in options.ways)
     comparisons = []
@@ -105,7 +97,6 @@ def _compare(options: argparse.Namespace, command: str) -> int:
 
 def _plot(comparison: "Comparison") -> bytes:
     from aminet_benchmarks.plots import time_and_memory_plot
-    from aminet_benchmarks.ways import LABELS
 
     return time_and_memory_plot(
         {LABELS[way]: (runs.wall_s, runs.peak_rss_mib) for way, runs in comparison.runs.items()},
