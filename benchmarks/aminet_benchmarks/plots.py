@@ -1,17 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plots as PNG: ways by time and memory, and curves with their exponent; all axes logarithmic."""
+"""Plots as PNG: ways by time and memory, on logarithmic axes."""
 
-import io
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from aminet_train.judging.plots import COLOURS, DPI, INK, MARKERS
+from aminet_train.judging.plots import COLOURS, INK, MARKERS, png_of
 
 Point = tuple[float, float]
 
@@ -60,40 +57,7 @@ def time_and_memory_plot(ways: Mapping[str, Point], *, floor_s: float, title: st
     axes.set_ylabel("peak memory, MiB")
     axes.set_title(title, fontsize=10)
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8, frameon=False)
-    return _png(figure)
-
-
-def scaling_plot(curves: Mapping[str, tuple[Sequence[Point], Sequence[Point]]]) -> bytes:
-    """Draw wall and memory against each size.
-
-    Args:
-        curves: What grows to (size, wall in s) and (size, peak RSS in MiB).
-
-    Returns:
-        A PNG with a row a quantity and a column a size.
-    """
-    figure = Figure(figsize=(3.6 * len(curves), 6.2), layout="constrained")
-    FigureCanvasAgg(figure)
-    panels = figure.subplots(2, len(curves), squeeze=False)
-    for column, (label, quantities) in enumerate(curves.items()):
-        names = ("wall, s", "peak memory, MiB")
-        for axes, points, name in zip(panels[:, column], quantities, names, strict=True):
-            sizes, values = zip(*points, strict=True)
-            axes.plot(sizes, values, marker="o", color=COLOURS[0])
-            axes.set_ylim(min(values) / 2, max(values) * 2)
-            _logarithmic(axes)
-            axes.set_xlabel(label)
-            axes.set_ylabel(name)
-            axes.set_title(f"grows with power {exponent(points):.2f}", fontsize=9)
-    return _png(figure)
-
-
-def exponent(points: Sequence[Point]) -> float:
-    """Return the slope of a line through points on two logarithmic axes; nan for one point."""
-    if len(points) < 2 or any(value <= 0 for point in points for value in point):
-        return math.nan
-    sizes, values = np.log(np.array(points, np.float64)).T
-    return float(np.polyfit(sizes, values, 1)[0])
+    return png_of(figure)
 
 
 def _logarithmic(axes: Any) -> None:
@@ -103,9 +67,3 @@ def _logarithmic(axes: Any) -> None:
         axis.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:g}"))
         axis.set_minor_formatter(NullFormatter())
     axes.grid(visible=True, alpha=0.25)
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI)
-    return buffer.getvalue()

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The worst mistakes of a model as pictures: what it flagged in vain, and what it missed."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,7 @@ from aminet_train.cohort.prepared import CELL_GRID, PreparedPatient
 from aminet_train.judging.answers import affected_regions
 from aminet_train.judging.candidates import Candidate
 from aminet_train.judging.evaluation import Judged
-from aminet_train.judging.plots import COLOURS, DPI
+from aminet_train.judging.plots import COLOURS, png_of
 
 WORST = 4
 """Mistakes of each sort that are shown."""
@@ -93,9 +92,7 @@ def mistakes_picture(
     figure.supxlabel(
         "blue: the model's evidence for the region; orange: cells with its clot", fontsize=8
     )
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI)
-    return buffer.getvalue()
+    return png_of(figure)
 
 
 def _draw(axes: Any, candidate: Candidate, mistake: Mistake) -> None:

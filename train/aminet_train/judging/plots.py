@@ -52,7 +52,7 @@ def precision_recall_plot(
         _unit_square(axes, "recall", "precision", f"{level} level")
         axes.legend(loc="upper right", fontsize=8, framealpha=0.9)
     figure.supxlabel("marked: where the model's own thresholds are; grey: equal F1", fontsize=8)
-    return _png(figure)
+    return png_of(figure)
 
 
 def reliability_plot(
@@ -79,7 +79,7 @@ def reliability_plot(
         _unit_square(axes, "mean score in the bin", "share of true pairs", f"{level} level")
         axes.legend(loc="upper left", fontsize=8, framealpha=0.9)
     figure.supxlabel("on the grey line a score of .7 comes true in 70 % of the pairs", fontsize=8)
-    return _png(figure)
+    return png_of(figure)
 
 
 def learning_plot(
@@ -109,7 +109,7 @@ def learning_plot(
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel(metric)
     axes.grid(visible=True, alpha=0.25)
-    return _png(figure)
+    return png_of(figure)
 
 
 def trials_plot(
@@ -150,7 +150,7 @@ def trials_plot(
     for axes in figure.axes[len(parameters) :]:
         axes.set_visible(False)
     figure.supxlabel("diamond: the best trial", fontsize=8)
-    return _png(figure)
+    return png_of(figure)
 
 
 def _logarithmic(axes: Any) -> None:
@@ -205,7 +205,8 @@ def _unit_square(axes: Any, across: str, up: str, title: str) -> None:
     axes.grid(visible=True, alpha=0.25)
 
 
-def _png(figure: Figure) -> bytes:
+def png_of(figure: Figure) -> bytes:
+    """Return a figure as the bytes of a PNG."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI)
     return buffer.getvalue()
