@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from aminet_benchmarks.compare import scores_of
-from aminet_benchmarks.floor import Floor, measure_floor
+from aminet_benchmarks.floor import measure_floor
 from aminet_benchmarks.gate.limits import Limits
 from aminet_benchmarks.gate.sampling import Estimate, exact, median_of, median_ratio
 from aminet_benchmarks.gate.stretched import stretch
@@ -66,11 +66,10 @@ def measure(bench: Bench) -> Figures:
         GateFailed: A command ended with an error.
     """
     require_plain(bench.task)
-    figures = _paired(bench)
+    ours, figures = _paired(bench)
     if bench.limits.time.stream_to_floor is not None:
         floor = measure_floor(bench.task, rounds=bench.limits.sampling.rounds, cores=bench.cores)
-        figures["stream_to_floor"] = _against_floor(figures.pop("_stream_s"), floor)
-    figures.pop("_stream_s", None)
+        figures["stream_to_floor"] = median_of([one / floor.wall_s for one in _stream_s(ours)])
     if bench.limits.time.wall_to_report is not None or bench.limits.memory.rss_to_report:
         figures |= _against_report(bench)
     if bench.limits.memory.growth is not None:
@@ -87,7 +86,7 @@ def played_isas() -> tuple[str, ...]:
     return tuple(isa for isa in available_isas() if isa in ISAS_LIKE_THE_CAP)
 
 
-def _paired(bench: Bench) -> Figures:
+def _paired(bench: Bench) -> tuple[Sequence[Run], Figures]:
     """Run ours and the script in turn until the ratios are sure, or the rounds are used up."""
     sampling = bench.limits.sampling
     commands = {
@@ -104,7 +103,7 @@ def _paired(bench: Bench) -> Figures:
         rounds = len(runs[Way.OURS])
         is_sure = rounds >= sampling.rounds and _is_sure(figures, bench.limits)
         if is_sure or rounds >= sampling.most_rounds:
-            return figures
+            return runs[Way.OURS], figures
 
 
 def _is_sure(figures: Figures, limits: Limits) -> bool:
@@ -122,7 +121,6 @@ def _is_sure(figures: Figures, limits: Limits) -> bool:
 
 
 def _ratios(ours: Sequence[Run], script: Sequence[Run], *, slices: int) -> Figures:
-    stream_s = [json.loads(run.output)["timings_ms"]["stream"] / 1000.0 for run in ours]
     loop_s = [json.loads(run.output)["loop_s"] for run in script]
     peaks = [run.peak_rss_mib for run in ours]
     return {
@@ -132,16 +130,15 @@ def _ratios(ours: Sequence[Run], script: Sequence[Run], *, slices: int) -> Figur
             [run.wall_s for run in ours], [run.wall_s for run in script]
         ),
         "slice_to_script": median_ratio(
-            [one / slices for one in stream_s], [one / slices for one in loop_s]
+            [one / slices for one in _stream_s(ours)], [one / slices for one in loop_s]
         ),
         "cpu_to_script": median_ratio([run.cpu_s for run in ours], [run.cpu_s for run in script]),
         "rss_to_script": median_ratio(peaks, [run.peak_rss_mib for run in script]),
-        "_stream_s": median_of(stream_s),
     }
 
 
-def _against_floor(stream_s: Estimate, floor: Floor) -> Estimate:
-    return Estimate(*(one / floor.wall_s for one in (stream_s.value, stream_s.low, stream_s.high)))
+def _stream_s(runs: Sequence[Run]) -> list[float]:
+    return [json.loads(run.output)["timings_ms"]["stream"] / 1000.0 for run in runs]
 
 
 def _against_report(bench: Bench) -> Figures:
