@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
+import json
+
 import numpy as np
 import pytest
 
 from aminet_benchmarks.cli import main
 from aminet_benchmarks.data_speed import LoaderSpeed, prepare_speed
+from aminet_benchmarks.phantom.cli import main as phantom_main
 from aminet_train.preprocessing import PreprocessingConfig
 
 
@@ -24,6 +27,19 @@ def test_preparation_takes_longer_than_its_gunzip(patient):
 def test_headroom_is_over_the_fastest_network_in_training():
     speed = LoaderSpeed(1000.0, training={"slow": 10.0, "fast": 100.0}, scoring={})
     assert speed.headroom == 10
+
+
+def test_measures_the_loader_beside_every_network_that_is_trained(tmp_path, capsys):
+    cohort = tmp_path / "prepared"
+    size = ("--shape", "64", "64", "36", "--size", "64", "--jobs", "1", "-q")
+    assert phantom_main(["prepare", str(cohort), *size]) == 0
+    capsys.readouterr()
+
+    assert main(["data", "--prepared", str(cohort), "--rounds", "1", "--json"]) == 0
+
+    speed = json.loads(capsys.readouterr().out)["slices_per_second"]
+    assert set(speed["training"]) == {"simple_cnn", "mobilenetv2", "efficientformerv2"}
+    assert speed["headroom"] == speed["loader"] / max(speed["training"].values())
 
 
 def test_says_what_it_needs(capsys):
