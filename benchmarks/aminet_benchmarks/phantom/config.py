@@ -48,6 +48,7 @@ class PhantomConfig:
         perviousness: Share of the blood's enhancement that enters the thrombus.
         noise_sd_hu: Noise in the brain.
         misregistration_mm: SD of the in-plane shift of phases 2 and 3.
+        unevenness: Scale of what fills tissue unevenly without a clot; 1 is as fitted.
         old_infarct_rate: Share of patients with an old infarct.
         calcification_rate: Mean number of calcified plaques a carotid siphon.
         metal_rate: Share of patients with dental or clip metal.
@@ -80,6 +81,7 @@ class PhantomConfig:
     perviousness: Range = (0.0, 0.05)
     noise_sd_hu: Range = (6.0, 10.0)
     misregistration_mm: float = 0.15
+    unevenness: float = 1.0
     old_infarct_rate: float = 0.15
     calcification_rate: float = 0.0
     metal_rate: float = 0.0

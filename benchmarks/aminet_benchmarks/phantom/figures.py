@@ -102,12 +102,17 @@ def spiral_figures(patients: Sequence[PhantomPatient]) -> Values:
 
 def _highest_in_regions(patient: PhantomPatient) -> Field:
     """Return the highest value of the map in each region, float32 [15]."""
+    indices = range(0, patient.grid.shape[2], SPIRAL_EVERY)
+    found = [spiral_of_regions(patient, index) for index in indices]
+    return np.asarray(np.max(found, axis=0), np.float32)
+
+
+def spiral_of_regions(patient: PhantomPatient, index: int) -> Field:
+    """Return the highest value of the map in each region of one slice, float32 [15]."""
+    spiral = patient.renderer.spiral(index)
+    marked = spiral > 0
     highest = np.zeros(REGION_COUNT, np.float32)
-    for index in range(0, patient.grid.shape[2], SPIRAL_EVERY):
-        spiral = patient.renderer.spiral(index)
-        marked = spiral > 0
-        atlas = patient.renderer.atlas(index)[marked]
-        np.maximum.at(highest, atlas, spiral[marked])
+    np.maximum.at(highest, patient.renderer.atlas(index)[marked], spiral[marked])
     return highest
 
 

@@ -6,30 +6,23 @@ from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from aminet_benchmarks.phantom.anatomy import Anatomy
-from aminet_benchmarks.phantom.bolus import enhancement
 from aminet_benchmarks.phantom.config import PhantomConfig
-from aminet_benchmarks.phantom.flow import SCAN_S_PER_MM, Flow
+from aminet_benchmarks.phantom.feeding import TissueFeeding, normal_enhancement
+from aminet_benchmarks.phantom.flow import Flow
 from aminet_benchmarks.phantom.grid import ModelGrid
 from aminet_benchmarks.phantom.head import ellipsoid_mm
 from aminet_benchmarks.phantom.randomness import stream
 from aminet_benchmarks.phantom.scanner import beam_hardening_hu, noise_gain
 from aminet_benchmarks.phantom.spiral_map import Filling, spiral_logit
-from aminet_benchmarks.phantom.vessels import FIRST_OUTSIDE_BRAIN, VesselGraph
+from aminet_benchmarks.phantom.unevenness import Unevenness
 
 Field = NDArray[np.float32]
 
-NEIGHBOURS = 4  # ends of arteries that feed a point of tissue
-NEAR_MM = 4.0  # ends within this distance feed about equally
-TISSUE_DELAY_S = 1.5  # from the pial ends into the capillaries: a part of the MTT of 4 s
-SLOWING = 1.15  # of a delay, from the pial ends into the capillaries
-NORMAL_ARRIVAL_S = 2.0
-RESIDUAL = 0.04  # share of the normal enhancement where no blood comes
 BRAIN_DEPTH_MM = 1.0
-CORE_HU = -4.0  # early oedema where next to no blood comes
-CORE_SHARE = 0.25  # of the normal enhancement, below which the core begins
+CORE_HU = -4.0  # oedema where no blood comes; with what collaterals bring it is barely visible
+CORE_SHARE = 0.6  # of the normal enhancement, below which it begins
 OLD_INFARCT_HU = -16.0
 OLD_INFARCT_LOSS = 0.7  # of the blood
 SOFT_EDGE_MM = 6.0
@@ -54,10 +47,17 @@ class PerfusionModel:
         grid: The coarse grid.
         fields: float32 [len(Plane), Zc, Hc, Wc]: enhancement of the blood in the tissue in HU
             for the three phases, additive HU, gain of the noise, logit of the SPIRAL-like map.
+        external: float32 [3, Zc], enhancement of the blood of the external carotid, which feeds
+            scalp, face, neck and dura and knows nothing of a stroke.
     """
 
     grid: ModelGrid
     fields: Field
+    external: Field
+
+    def external_hu(self, index: int) -> Field:
+        """Return the enhancement of the external carotid's blood in a slice, [3] HU."""
+        return self.grid.plane(self.external[:, :, None, None], index).reshape(-1)
 
 
 def build_perfusion(
@@ -66,51 +66,28 @@ def build_perfusion(
     """Feed the tissue from the nearest ends of arteries."""
     points = grid.head_points_mm()
     across = points * np.array([-1, 1, 1], np.float32)
-    enhanced = _tissue_enhancement(points, anatomy.vessels, flow)
-    mirrored = _tissue_enhancement(across, anatomy.vessels, flow)
-    brain = np.asarray(anatomy.cavity_depth_mm(points) > BRAIN_DEPTH_MM, np.bool_)
+    unevenness = Unevenness(seed, flow.bolus, amount=config.unevenness)
+    feeding = TissueFeeding(anatomy.vessels, flow, unevenness)
     infarct = _old_infarct(points, config, seed)
-    enhanced *= 1 - OLD_INFARCT_LOSS * infarct
-    damage_hu = CORE_HU * _core(enhanced, brain) + OLD_INFARCT_HU * infarct
-    shading_hu = damage_hu + beam_hardening_hu(points)
+    enhanced = feeding.enhanced(points) * (1 - OLD_INFARCT_LOSS * infarct)
+    mirrored = feeding.enhanced(across) * (
+        1 - OLD_INFARCT_LOSS * _old_infarct(across, config, seed)
+    )
+    brain = np.asarray(anatomy.cavity_depth_mm(points) > BRAIN_DEPTH_MM, np.bool_)
+    external = normal_enhancement(flow.bolus, heights_mm=grid.zs_mm)
+    shading_hu = OLD_INFARCT_HU * infarct + beam_hardening_hu(points)
+    shading_hu += CORE_HU * _core(enhanced, normal_hu=float(external.mean()))
+    shading_hu += unevenness.hypodense_hu(points)
     filling = Filling(points=points, brain=brain, enhanced=enhanced, mirrored=mirrored)
-    logit = spiral_logit(filling, bolus=flow.bolus, seed=seed)
+    logit = spiral_logit(filling, bolus=flow.bolus)
     fields = np.stack([*enhanced, shading_hu, noise_gain(points), logit])
-    return PerfusionModel(grid=grid, fields=fields.astype(np.float32))
+    return PerfusionModel(grid=grid, fields=fields.astype(np.float32), external=external)
 
 
-def _tissue_enhancement(points: Field, graph: VesselGraph, flow: Flow) -> Field:
-    """Return the enhancement of the blood in the tissue, [3, ...points] HU."""
-    ends = np.flatnonzero(graph.is_end() & (graph.segment < FIRST_OUTSIDE_BRAIN))
-    ends = np.setdiff1d(ends, graph.inlets)
-    tree = cKDTree(graph.points_mm[ends])
-    distance, nearest = tree.query(points.reshape(-1, 3), k=NEIGHBOURS, workers=1)
-    weight = 1 / (distance + NEAR_MM)
-    weight /= weight.sum(axis=1, keepdims=True)
-    values = _enhancement_at_ends(ends, graph, flow)[:, nearest]  # (3, points, neighbours)
-    total = (values * weight).sum(axis=2)
-    return np.asarray(total.reshape(3, *points.shape[:-1]), np.float32)
-
-
-def _enhancement_at_ends(ends: NDArray[np.intp], graph: VesselGraph, flow: Flow) -> Field:
-    arrival = flow.arrival_s[ends]
-    late = arrival * SLOWING + TISSUE_DELAY_S
-    usual = np.full(len(ends), NORMAL_ARRIVAL_S + TISSUE_DELAY_S, np.float32)
-    share = np.where(np.isfinite(arrival), flow.peak[ends], 0) * (1 - RESIDUAL)
-    height_s = SCAN_S_PER_MM * graph.points_mm[ends, 2]
-    phases = [
-        share * enhancement(flow.bolus, time_s=time + height_s, arrival_s=late)
-        + RESIDUAL * enhancement(flow.bolus, time_s=time + height_s, arrival_s=usual)
-        for time in flow.bolus.phase_s
-    ]
-    return np.stack(phases)
-
-
-def _core(enhanced: Field, brain: NDArray[np.bool_]) -> Field:
-    """Return how much each point belongs to the infarct core, 0..1."""
-    mean = enhanced.mean(axis=0)
-    normal = max(float(np.median(mean[brain])), 1.0) if brain.any() else 1.0
-    return np.asarray(np.clip(1 - mean / (CORE_SHARE * normal), 0, 1) * brain, np.float32)
+def _core(enhanced: Field, *, normal_hu: float) -> Field:
+    """Return how much each point lacks blood, 0..1, whatever the cause."""
+    lack = 1 - enhanced.mean(axis=0) / (CORE_SHARE * normal_hu)
+    return np.asarray(np.clip(lack, 0, 1), np.float32)
 
 
 def _old_infarct(points: Field, config: PhantomConfig, seed: int) -> Field:

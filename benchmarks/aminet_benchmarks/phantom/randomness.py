@@ -18,15 +18,17 @@ def stream(seed: int, part: str) -> np.random.Generator:
     return np.random.default_rng([seed, zlib.crc32(part.encode())])
 
 
-def smooth_waves(rng: np.random.Generator, *, wavelength_mm: float, components: int = 3) -> "Waves":
+def smooth_waves(
+    rng: np.random.Generator, *, wavelength_mm: float, components: int = 3, count: int = 10
+) -> "Waves":
     """Draw a smooth random vector field of unit SD as a sum of plane waves.
 
     Args:
         rng: Source of randomness.
         wavelength_mm: Typical wavelength.
         components: Components of the vector.
+        count: Plane waves.
     """
-    count = 10
     direction = rng.normal(size=(count, 3))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     length = wavelength_mm * rng.uniform(0.7, 1.6, size=(count, 1))

@@ -154,8 +154,10 @@ class SliceRenderer:
 
     def _phases(self, index: int, phases: tuple[int, ...], layers: Layers) -> Field:
         """Render the phases [P, H, W] of one slice."""
-        hu, blood = slice_tissue(layers.fields, self.model.tissue)
-        hu += layers.slow[Plane.SHADING] * np.minimum(blood * np.float32(1 / GREY_BLOOD), 1)
+        tissue = slice_tissue(layers.fields, self.model.tissue)
+        of_grey = tissue.brain_blood * np.float32(1 / GREY_BLOOD)
+        unenhanced = tissue.hu + layers.slow[Plane.SHADING] * np.minimum(of_grey, 1)
+        external_hu = self.model.perfusion.external_hu(index)
         solid = np.maximum(layers.fields[Layer.SCALP], layers.fields[Layer.EXTRA_BONE])
         is_head = solid > -AIR_MARGIN_MM
         pixels, share, node = draw_lumen(self.model.beads, grid=self.model.grid, index=index)
@@ -166,7 +168,9 @@ class SliceRenderer:
             plane = out[number]
             plane[:] = self._empty
             window = plane[layers.window.rows, layers.window.columns]
-            np.copyto(window, hu + blood * layers.slow[phase - 1], where=is_head)
+            hu = unenhanced + tissue.brain_blood * layers.slow[phase - 1]
+            hu += tissue.outer_blood * external_hu[phase - 1]
+            np.copyto(window, hu, where=is_head)
             flat = plane.reshape(-1)
             flat[pixels] += share * (self.model.node_hu[phase - 1][node] - flat[pixels])
             if streak_hu is not None:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """From the borders of the tissues in a slice to HU without contrast and blood volume."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,25 +39,38 @@ RIBBON_MM = 3.2  # thickness of the cortex
 SKIN_MM = 2.5
 
 
-def slice_tissue(fields: Field, tissue: TissueModel) -> tuple[Field, Field]:
+@dataclass(frozen=True, slots=True)
+class SliceTissue:
+    """One slice before contrast, all float32 [H, W].
+
+    Attributes:
+        hu: HU without contrast.
+        brain_blood: Blood volume (ml/ml) that the arteries of the brain feed.
+        outer_blood: The same of the external carotid: scalp, face, neck and dura.
+    """
+
+    hu: Field
+    brain_blood: Field
+    outer_blood: Field
+
+
+def slice_tissue(fields: Field, tissue: TissueModel) -> SliceTissue:
     """Compose one slice out of its fields.
 
     Args:
         fields: float32 [len(Layer), H, W], the layers at the slice's pixels.
         tissue: The model that they were sampled from.
-
-    Returns:
-        HU without contrast, and blood volume (ml/ml), both float32 [H, W].
     """
     cavity = np.minimum(fields[Layer.VAULT], fields[Layer.BASE])
-    hu, blood = _soft_parts(fields)
-    inner, inner_blood = _brain(fields, cavity, np.float32(tissue.atrophy))
+    hu, outer = _soft_parts(fields)
+    inner_hu, brain = _brain(fields, cavity, np.float32(tissue.atrophy))
     share = _coverage(cavity)
-    hu += share * (inner - hu)
-    blood += share * (inner_blood - blood)
-    _put_bone(hu, blood, fields, tissue)
-    _put_air(hu, blood, fields)
-    return hu, blood
+    hu += share * (inner_hu - hu)
+    dura = DURA_BLOOD * _coverage(fields[Layer.MEMBRANE])
+    outer += share * (dura - outer)
+    bloodless = _put_bone(hu, fields, tissue)
+    bloodless = np.maximum(bloodless, _put_air(hu, fields))
+    return SliceTissue(hu, brain * share * (1 - bloodless), outer * (1 - bloodless))
 
 
 def _soft_parts(fields: Field) -> tuple[Field, Field]:
@@ -69,7 +84,7 @@ def _soft_parts(fields: Field) -> tuple[Field, Field]:
 
 
 def _brain(fields: Field, cavity: Field, atrophy: np.float32) -> tuple[Field, Field]:
-    """CSF, grey and white matter, falx and tentorium."""
+    """CSF, grey and white matter, falx and tentorium: HU, and blood of the brain."""
     pial = pial_depth_mm(fields, cavity, atrophy)
     ribbon = np.clip((RIBBON_MM - pial) / 1.6 + 0.5, 0, 1)
     grey = np.maximum(ribbon, _coverage(fields[Layer.NUCLEI]))
@@ -78,7 +93,7 @@ def _brain(fields: Field, cavity: Field, atrophy: np.float32) -> tuple[Field, Fi
     membrane = _coverage(fields[Layer.MEMBRANE])
     hu = CSF_HU + share * (matter - CSF_HU)
     hu += membrane * (DURA_HU - hu)
-    blood = share * (WHITE_BLOOD + (GREY_BLOOD - WHITE_BLOOD) * grey) + DURA_BLOOD * membrane
+    blood = share * (WHITE_BLOOD + (GREY_BLOOD - WHITE_BLOOD) * grey)
     return np.asarray(hu, np.float32), np.asarray(blood, np.float32)
 
 
@@ -92,8 +107,8 @@ def pial_depth_mm(fields: Field, cavity: Field, atrophy: np.float32) -> Field:
     return np.asarray(np.minimum(depth, sulcus), np.float32)
 
 
-def _put_bone(hu: Field, blood: Field, fields: Field, tissue: TissueModel) -> None:
-    """Put vault, base and all other bone into a slice, in place."""
+def _put_bone(hu: Field, fields: Field, tissue: TissueModel) -> Field:
+    """Put vault, base and all other bone into a slice, in place; return its share."""
     texture = fields[Layer.TEXTURE]
     wall = wall_depth_mm(fields, tissue)
     middle = np.clip((wall - TABLE_MM) / 0.8, 0, 1)
@@ -103,7 +118,7 @@ def _put_bone(hu: Field, blood: Field, fields: Field, tissue: TissueModel) -> No
     extra = _coverage(fields[Layer.EXTRA_BONE] + 0.4 * texture)
     core = np.clip((fields[Layer.EXTRA_BONE] - 2) / 2, 0, 1)
     hu += extra * (SPONGY_HU + SPONGY_TEXTURE_HU * texture + DENSE_EXTRA_HU * core - hu)
-    blood *= 1 - np.maximum(share, extra)
+    return np.maximum(share, extra)
 
 
 def wall_depth_mm(fields: Field, tissue: TissueModel) -> Field:
@@ -114,10 +129,11 @@ def wall_depth_mm(fields: Field, tissue: TissueModel) -> Field:
     )
 
 
-def _put_air(hu: Field, blood: Field, fields: Field) -> None:
+def _put_air(hu: Field, fields: Field) -> Field:
+    """Put air into a slice, in place; return its share."""
     air = _coverage(fields[Layer.AIR])
     hu += air * (AIR_HU - hu)
-    blood *= 1 - air
+    return air
 
 
 def _coverage(distance_mm: Field) -> Field:

@@ -10,6 +10,8 @@ from scipy.ndimage import binary_dilation
 from aminet_benchmarks.phantom.lumen import Beads, draw_lumen, take
 from aminet_benchmarks.phantom.patient import PHASES, PhantomPatient, make_patient
 from aminet_benchmarks.phantom.perfusion import Plane
+from aminet_benchmarks.phantom.tissue import Layer
+from aminet_benchmarks.phantom.tissue_hu import EDGE_MM
 
 Field = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -80,9 +82,9 @@ class Twins:
         other = self.healthy.renderer.layers(index)
         planes = list(TISSUE_PLANES)
         mask = np.zeros((rows, columns), np.bool_)
-        mask[layers.window.rows, layers.window.columns] = (
-            layers.slow[planes] != other.slow[planes]
-        ).any(axis=0)
+        differs = (layers.slow[planes] != other.slow[planes]).any(axis=0)
+        brain_mm = np.minimum(layers.fields[Layer.VAULT], layers.fields[Layer.BASE])
+        mask[layers.window.rows, layers.window.columns] = differs & (brain_mm > -EDGE_MM)
         return mask
 
     def _spread(self, mask: Mask) -> Mask:

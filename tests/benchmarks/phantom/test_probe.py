@@ -201,7 +201,7 @@ def test_study_measures_every_guess_at_both_levels(seen, monkeypatch):
 
     rows = measure_guesses(guesses(seen[:1], seen[1:], seed=0), seen[1:])
 
-    assert len(rows) == 6
+    assert len(rows) == 7
     assert rows["commonest regions"]["patient AP, gain"].value == 0
     assert all(0 <= row["slice AP"].value <= 1 for row in rows.values())
-    assert study_table(rows).count("\n") == 8
+    assert study_table(rows).count("\n") == 9

@@ -11,11 +11,11 @@ from aminet_benchmarks.phantom.version import GENERATOR_VERSION
 
 REGIONS = {0: [1, 3], 1: [2, 4, 10], 3: [0, 1, 7, 14], 7: [4]}
 HARD_SLICES = {0: 257, 1: 238, 2: 250, 3: 217}
-MEANS_HU = {1: -542.560, 2: -541.646, 3: -542.970}
+MEANS_HU = {1: -542.811, 2: -541.636, 3: -542.713}
 
 
 def test_these_facts_belong_to_this_version():
-    assert GENERATOR_VERSION == 4, "read the new facts off and write them here"
+    assert GENERATOR_VERSION == 5, "read the new facts off and write them here"
 
 
 @pytest.mark.parametrize("seed", REGIONS)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from aminet_benchmarks.phantom.cohort import one_thread_each
 from aminet_benchmarks.phantom.config import PhantomConfig
+from aminet_benchmarks.phantom.figures import spiral_of_regions
 from aminet_benchmarks.phantom.patient import make_patient
 from aminet_benchmarks.phantom.probe.masking import Surroundings, vessel_mask
 from aminet_benchmarks.phantom.probe.pose import pose_features
@@ -32,12 +33,14 @@ class ProbePatient:
         images: By kind, float16 [S, 3, IMAGE_PX, IMAGE_PX], three phases windowed to 0..1:
             `SHOWN` as scanned; `MASKED` without vessels; `CONTROL` without vessels and with the
             tissue of the clot-free twin.
+        spiral: float32 [S, 15], highest value of the SPIRAL-like map in each region.
         pose: float32 [S, F], see `pose.FEATURES`.
         slice_labels: bool [S, 15], regions with clot in each slice.
         patient_labels: bool [15], in any slice of the patient, rendered or not.
     """
 
     images: dict[str, Stack]
+    spiral: Field
     pose: Field
     slice_labels: NDArray[np.bool_]
     patient_labels: NDArray[np.bool_]
@@ -78,6 +81,7 @@ def probe_patient(seed: int, config: PhantomConfig) -> ProbePatient:
         shown[CONTROL].append(_small(around.paint_all(healthy)))
     return ProbePatient(
         images={kind: np.stack(stack) for kind, stack in shown.items()},
+        spiral=np.stack([spiral_of_regions(patient, index) for index in indices]),
         pose=np.stack(pose),
         slice_labels=labels[indices],
         patient_labels=np.asarray(labels.any(axis=0), np.bool_),

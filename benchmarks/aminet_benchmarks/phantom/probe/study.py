@@ -32,6 +32,7 @@ SHAPE = (256, 256, 64)  # low resolution is enough to see tissue and large vesse
 TRAIN_SEED, TEST_SEED = 910_000, 920_000  # of the first patients
 IMAGE_EPOCHS, POSE_EPOCHS = 12, 30
 COMMONEST, AT_HEIGHT, POSE = "commonest regions", "commonest at this height", "height and pose"
+SPIRAL = "highest value of the map"  # what the tissue tells to a threshold
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,7 @@ def guesses(
 ) -> dict[str, Guess]:
     """Let the baselines and the probes guess."""
     made = {COMMONEST: _commonest(train, test), AT_HEIGHT: _at_height(train, test)}
+    made[SPIRAL] = _by_map(test)
     features = (_table(train, None), _table(test, None))
     made[POSE] = _by_patient(
         guess_from_features(*features, epochs=POSE_EPOCHS, seed=seed), len(test)
@@ -139,6 +141,11 @@ def _commonest(train: Sequence[ProbePatient], test: Sequence[ProbePatient]) -> G
         slices=commonest_regions(slice_labels, shape),
         patients=commonest_regions(patient_labels, (shape[0], shape[2])),
     )
+
+
+def _by_map(test: Sequence[ProbePatient]) -> Guess:
+    slices = np.stack([patient.spiral for patient in test])
+    return Guess(slices=slices, patients=slices.max(axis=1))
 
 
 def _at_height(train: Sequence[ProbePatient], test: Sequence[ProbePatient]) -> Guess:
