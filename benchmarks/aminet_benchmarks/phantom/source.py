@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aminet_benchmarks.phantom.patient import PhantomPatient
+from aminet_benchmarks.phantom.version import GENERATOR_VERSION
 from aminet_runtime.patient import Channel
 from aminet_train.cohort.prepared import PatientTruth, ScanInfo
 from aminet_train.cohort.truth import TruthCollector
@@ -75,7 +76,8 @@ class PhantomSource:
 
     def about(self) -> ScanInfo:
         """Return the grid, and as fingerprint a hash of what determines the voxels."""
-        what = f"{self._patient.seed} {self._patient.config!r} {self._patient.twin}"
+        drawn = (GENERATOR_VERSION, self._patient.seed, self._patient.config, self._patient.twin)
+        what = repr(drawn)
         origin = self._patient.anatomy.origin
         if origin.kind != "grown":
             what += f" {sorted(origin.as_json().items())}"

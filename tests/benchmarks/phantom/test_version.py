@@ -4,10 +4,13 @@
 import numpy as np
 import pytest
 
+from aminet_benchmarks.phantom import source as phantom_source
 from aminet_benchmarks.phantom.config import preset_config
 from aminet_benchmarks.phantom.grid import draw_grid, draw_pose
 from aminet_benchmarks.phantom.randomness import stream
+from aminet_benchmarks.phantom.source import PhantomSource
 from aminet_benchmarks.phantom.version import GENERATOR_VERSION
+from aminet_runtime.patient import Channel
 
 REGIONS = {0: [1, 3], 1: [2, 4, 10], 3: [0, 1, 7, 14], 7: [4]}
 HARD_SLICES = {0: 257, 1: 238, 2: 250, 3: 217}
@@ -37,3 +40,12 @@ def test_slices_of_known_seeds_stay_in_hard(seed):
     pose = draw_pose(stream(seed, "pose"), config)
 
     assert draw_grid(stream(seed, "grid"), config, pose).shape == (512, 512, HARD_SLICES[seed])
+
+
+def test_prepared_phantoms_of_another_version_have_another_fingerprint(patient, monkeypatch):
+    source = PhantomSource(patient, "p", (Channel.CTA1,))
+    before = source.about().fingerprint
+
+    monkeypatch.setattr(phantom_source, "GENERATOR_VERSION", GENERATOR_VERSION + 1)
+
+    assert source.about().fingerprint != before
