@@ -9,7 +9,7 @@ from aminet_runtime.errors import InputDamaged, InputMissing, ModelIncompatible
 from aminet_train.networks import build_network
 from aminet_train.networks import weights as weights_module
 from aminet_train.networks.efficientformerv2 import EfficientFormerV2Config
-from aminet_train.networks.heads import DenseHead, GapHead, Head
+from aminet_train.networks.heads import DenseHead, GapHead, Head, TerritoryHead
 from aminet_train.networks.mobilenetv2 import MobileNetV2, MobileNetV2Config, Padding
 from aminet_train.networks.simple_cnn import Activation, SimpleCnnConfig
 from aminet_train.networks.weights import (
@@ -23,6 +23,7 @@ CONFIGS = [
     SimpleCnnConfig(),
     MobileNetV2Config(),
     MobileNetV2Config(head=Head.DENSE),
+    MobileNetV2Config(head=Head.TERRITORY),
     MobileNetV2Config(padding=Padding.SAME),
     EfficientFormerV2Config(),
     EfficientFormerV2Config(head=Head.DENSE),
@@ -90,6 +91,20 @@ def test_dense_head_answers_with_its_strongest_cell():
     # logsumexp lies between the maximum and the maximum + log(cells)
     assert bool((logits >= strongest).all())
     assert bool((logits <= strongest + torch.tensor(36.0).log() + 1e-5).all())
+
+
+def test_territory_head_adds_what_the_tissue_tells_to_the_dense_answer():
+    head = TerritoryHead(4, 6, width=8, dropout=0.0).eval()
+    fine, coarse = torch.rand(2, 4, 8, 8), torch.rand(2, 6, 4, 4)
+    dense, evidence = head.dense(fine, coarse)
+
+    logits, shown = head(fine, coarse)
+    torch.testing.assert_close(shown, evidence, atol=0, rtol=0)
+    assert not torch.allclose(logits, dense)
+
+    head.tissue.weight.data.zero_()
+    head.tissue.bias.data.fill_(0.5)
+    torch.testing.assert_close(head(fine, coarse)[0], dense + 0.5)
 
 
 def test_evidence_of_the_simple_cnn_adds_up_to_the_linear_part_of_the_logit():

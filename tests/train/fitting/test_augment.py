@@ -17,7 +17,9 @@ def batch_with_clot_at(row: int, column: int, count: int = 64) -> SliceBatch:
     labels[:, 1] = 1.0
     cells = torch.zeros(count, 15, 14, 14)
     cells[:, 1, row, column] = 1.0
-    return SliceBatch(images, labels, cells)
+    elsewhere = torch.zeros(count, 15)
+    elsewhere[:, 2] = 1.0  # the other side of region 1
+    return SliceBatch(images, labels, elsewhere, cells)
 
 
 def test_nothing_changes_where_all_ranges_are_zero():
@@ -35,6 +37,7 @@ def test_flip_swaps_sides_in_image_labels_and_cells_alike():
     assert 0 < int(flipped.sum()) < 64
     assert torch.equal(changed.labels[:, 2] == 1, flipped)
     assert torch.equal(changed.labels[:, 1] == 0, flipped)
+    assert torch.equal(changed.elsewhere[:, 1] == 1, flipped)
     assert torch.equal(changed.cells[:, 2, 3, 13 - 4] == 1, flipped)
 
 

@@ -108,6 +108,18 @@ def test_cells_name_the_region_that_the_labels_name(prepared_cohort):
         torch.testing.assert_close(item.cells.amax(dim=(1, 2)), item.labels)
 
 
+def test_a_slice_knows_the_regions_that_hold_clot_in_the_others(prepared_cohort):
+    patient = prepared_cohort.patient(prepared_cohort.patient_ids()[0])
+    dataset = SliceDataset([patient])
+    of_patient = torch.from_numpy(patient.truth.labels.any(axis=0)).float()
+
+    items = [dataset[index] for index in range(len(dataset))]
+
+    assert any(bool(item.elsewhere.any()) for item in items)
+    for item in items:
+        torch.testing.assert_close(item.labels + item.elsewhere, of_patient)
+
+
 def test_unpacks_each_bit_to_its_region():
     cells = unpack_cells(torch.tensor([[0b100000000000001, 0b10]]))
     assert cells.shape == (15, 1, 2)

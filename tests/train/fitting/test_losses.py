@@ -4,7 +4,13 @@ import torch
 
 from aminet_runtime.errors import InputInconsistent
 from aminet_train.fitting.dataset import SliceBatch
-from aminet_train.fitting.losses import LossConfig, mask_loss, slice_loss, total_loss
+from aminet_train.fitting.losses import (
+    LossConfig,
+    mask_loss,
+    slice_loss,
+    total_loss,
+    wanted_answers,
+)
 
 PLAIN = LossConfig(positive_weight=1.0, mask_positive_weight=1.0)
 
@@ -65,7 +71,18 @@ def test_refuses_a_map_that_is_finer_than_the_cells(cells):
 
 
 def test_weight_zero_leaves_masks_out(cells):
-    batch = SliceBatch(torch.zeros(1, 1, 8, 8), torch.zeros(1, 15), cells)
+    batch = SliceBatch(torch.zeros(1, 1, 8, 8), torch.zeros(1, 15), torch.zeros(1, 15), cells)
     logits, evidence = torch.zeros(1, 15), torch.randn(1, 15, 5, 5)
     loss = total_loss(logits, evidence, batch, LossConfig(mask_weight=0.0))
     assert float(loss) == pytest.approx(float(slice_loss(logits, batch.labels, LossConfig())))
+
+
+def test_a_clot_in_other_slices_asks_for_its_own_answer(cells):
+    labels, elsewhere = torch.zeros(1, 15), torch.zeros(1, 15)
+    labels[0, 3] = elsewhere[0, 4] = 1.0
+    batch = SliceBatch(torch.zeros(1, 1, 8, 8), labels, elsewhere, cells)
+
+    wanted = wanted_answers(batch, LossConfig(elsewhere_target=0.25))
+
+    assert wanted[0, 3:6].tolist() == [1.0, 0.25, 0.0]
+    assert torch.equal(wanted_answers(batch, LossConfig()), labels)

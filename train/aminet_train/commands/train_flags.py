@@ -39,8 +39,8 @@ GROUPS: Mapping[str, Sequence[Flag]] = {
             "head",
             "network.head",
             str,
-            f"gap: the report's; dense: a map, {PER_MODEL}",
-            ("gap", "dense"),
+            f"gap: the report's; dense: a map; territory: a map and the tissue, {PER_MODEL}",
+            ("gap", "dense", "territory"),
         ),
         Flag("masks", "masks", bool, "learn from the clot masks too: " + "MASKS"),
         Flag(
@@ -118,6 +118,13 @@ GROUPS: Mapping[str, Sequence[Flag]] = {
             f"of a true slice-region pair, {PER_MODEL}",
         ),
         Flag("mask-weight", "loss.mask_weight", float, "of the clot masks; default 0"),
+        Flag(
+            "elsewhere-target",
+            "loss.elsewhere_target",
+            float,
+            "what is wanted of a slice for regions with clot in other slices of the patient, "
+            "0 to 1; default 0",
+        ),
         Flag(
             "negatives-per-positive",
             "negatives_per_positive",

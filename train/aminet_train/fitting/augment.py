@@ -68,6 +68,7 @@ def _flip_some(batch: SliceBatch, generator: torch.Generator, mirror: Sequence[i
     return SliceBatch(
         images=torch.where(_per_item(flipped, 4), batch.images.flip(-1), batch.images),
         labels=torch.where(_per_item(flipped, 2), batch.labels[:, swap], batch.labels),
+        elsewhere=torch.where(_per_item(flipped, 2), batch.elsewhere[:, swap], batch.elsewhere),
         cells=torch.where(_per_item(flipped, 4), batch.cells[:, swap].flip(-1), batch.cells),
     )
 
@@ -76,7 +77,7 @@ def _move(batch: SliceBatch, config: AugmentConfig, generator: torch.Generator) 
     theta = _poses(len(batch.images), config, generator)
     images = _warp(batch.images, theta)
     cells = (_warp(batch.cells, theta) > _KEPT_SHARE_OF_CELL).float()
-    return SliceBatch(images, batch.labels, cells)
+    return batch._replace(images=images, cells=cells)
 
 
 def _poses(count: int, config: AugmentConfig, generator: torch.Generator) -> Tensor:

@@ -21,11 +21,14 @@ class SliceBatch(NamedTuple):
     Attributes:
         images: float32 [N, in_channels, h, w], 0..1.
         labels: float32 [N, 15], 0 or 1.
+        elsewhere: float32 [N, 15], 1 where the patient's clot lies in the region, but not in this
+            slice.
         cells: float32 [N, 15, gh, gw], 1 where a region's clot lies in the cell.
     """
 
     images: Tensor
     labels: Tensor
+    elsewhere: Tensor
     cells: Tensor
 
 
@@ -60,9 +63,12 @@ class SliceDataset(Dataset[SliceBatch]):
         patient, numbers = self._patients[place], self._numbers[place]
         number = numbers[index - int(self._ends[place])]  # counted from the patient's end
         cells = patient.truth.clot_cells[number]
+        labels = self.labels[index]
+        elsewhere = patient.truth.labels.any(axis=0) & (labels == 0)
         return SliceBatch(
             images=patient.inputs(np.array([number], np.int32), self.window)[0],
-            labels=torch.from_numpy(self.labels[index]).float(),
+            labels=torch.from_numpy(labels).float(),
+            elsewhere=torch.from_numpy(elsewhere).float(),
             cells=unpack_cells(torch.from_numpy(cells.astype(np.int32))),
         )
 

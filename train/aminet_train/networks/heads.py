@@ -23,6 +23,13 @@ class Head(StrEnum):
     DENSE = "dense"
     """Soft maximum over a map at stride 16, which may also learn from clot masks."""
 
+    TERRITORY = "territory"
+    """The same, plus what the tissue of the whole slice tells of the patient's regions."""
+
+
+HEADS_WITH_MAP = frozenset({Head.DENSE, Head.TERRITORY})
+"""Those that can learn from clot masks."""
+
 
 class GapHead(nn.Module):
     """Global average pooling and one dense layer, written as a 1x1 convolution.
@@ -67,13 +74,41 @@ class DenseHead(nn.Module):
         return torch.logsumexp(evidence, dim=(2, 3)), evidence
 
 
+class TerritoryHead(nn.Module):
+    """A dense head for the clot itself, and beside it a look at the tissue of the whole slice.
+
+    Tissue behind a clot fills late and little over a territory, far from the clot's slice. That
+    shows in coarse features and where they lie, which a maximum over places cannot tell; so a
+    slice's logit is the sum of both. The evidence is the dense head's.
+    """
+
+    def __init__(self, fine: int, coarse: int, *, width: int, dropout: float) -> None:
+        super().__init__()
+        self.dense = DenseHead(fine, coarse, width=width, dropout=dropout)
+        self.reduce = nn.Conv2d(coarse, TISSUE_FEATURES, kernel_size=1)
+        self.dropout = nn.Dropout(dropout)
+        self.tissue = nn.Linear(TISSUE_FEATURES * TISSUE_CELLS**2, REGION_COUNT)
+
+    def forward(self, fine: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor]:
+        """Map features at strides 16 and 32 to logits [N, 15] and evidence [N, 15, h, w]."""
+        logits, evidence = self.dense(fine, coarse)
+        cells = F.adaptive_avg_pool2d(F.relu6(self.reduce(coarse)), TISSUE_CELLS)
+        return logits + self.tissue(self.dropout(cells.flatten(1))), evidence
+
+
+TISSUE_FEATURES = 64
+TISSUE_CELLS = 4  # along each edge, about 55 mm wide: less than a territory
+
 _RARE_LOGIT = -8.0
 """Start at a probability of .0003 a cell, .06 a slice: clots are rare, and so is the first loss."""
 
 DENSE_WIDTH = 128
 
 
-def make_head(head: Head, *, fine: int, coarse: int, dropout: float) -> GapHead | DenseHead:
+AnyHead = GapHead | DenseHead | TerritoryHead
+
+
+def make_head(head: Head, *, fine: int, coarse: int, dropout: float) -> AnyHead:
     """Build the head of a backbone.
 
     Args:
@@ -84,11 +119,13 @@ def make_head(head: Head, *, fine: int, coarse: int, dropout: float) -> GapHead 
     """
     if head is Head.GAP:
         return GapHead(coarse, dropout)
+    if head is Head.TERRITORY:
+        return TerritoryHead(fine, coarse, width=DENSE_WIDTH, dropout=dropout)
     return DenseHead(fine, coarse, width=DENSE_WIDTH, dropout=dropout)
 
 
-def apply_head(head: GapHead | DenseHead, fine: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor]:
+def apply_head(head: AnyHead, fine: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor]:
     """Map features at strides 16 and 32 to logits [N, 15] and evidence [N, 15, h, w]."""
-    if isinstance(head, DenseHead):
-        return head(fine, coarse)  # type: ignore[no-any-return]  # nn.Module.__call__ is untyped
-    return head(coarse)  # type: ignore[no-any-return]
+    if isinstance(head, GapHead):
+        return head(coarse)  # type: ignore[no-any-return]  # nn.Module.__call__ is untyped
+    return head(fine, coarse)  # type: ignore[no-any-return]
