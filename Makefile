@@ -2,6 +2,7 @@
 # The verbs of the project; CI runs the same ones.
 #   make demo        set up, make a full-size phantom patient, run the shipped bundle on it
 #   make test        set up everything, run the whole suite
+#   make examples    packages of the JavaScript examples, where there is npm
 #   make check       format, lint, types, layers
 #   make fuzz        ten minutes of bytes that reach ever more code, none of which may crash a reader
 #   make benchmark   time and memory beside the alternatives, and the gate on both and on the answers
@@ -18,7 +19,7 @@ WHEEL_VENV := .venv-wheel
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-quick test-wheel test-wheel-twice check format fuzz benchmark
-.PHONY: benchmark-smoke clean
+.PHONY: benchmark-smoke examples clean
 
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
@@ -50,8 +51,22 @@ demo: $(VENV)/.demo
 # small arrays: threads of PyTorch that wait for each other on a busy machine take ten times as long
 test test-quick test-wheel: export OMP_NUM_THREADS = 1
 
-test: $(VENV)/.dev
+test: $(VENV)/.dev examples
 	$(BIN)/python -m pytest
+
+# what package-lock.json names and no more; scripts would fetch libraries for GPUs
+JS_EXAMPLES := examples/node
+NPM := $(shell command -v npm)
+
+examples: $(if $(NPM),$(JS_EXAMPLES:%=%/node_modules/.package-lock.json),no-npm)
+
+%/node_modules/.package-lock.json: %/package-lock.json
+	cd $* && $(NPM) ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+.PHONY: no-npm
+no-npm:
+	@echo "there is no npm: the tests of examples/node will be skipped"
 
 test-quick: $(VENV)/.dev
 	$(BIN)/python -m pytest -m 'not slow'

@@ -12,6 +12,7 @@ and OpenVINO only.
 import gzip
 import io
 import json
+import shutil
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from aminet_runtime.bundle import model_id, write_checksums
+from aminet_runtime.bundle import default_bundle_path, model_id, write_checksums
 from aminet_runtime.decision import DecisionRule
 from aminet_runtime.engines.openvino_import import import_openvino
 from aminet_runtime.input_contract import InputContract
@@ -35,6 +36,17 @@ SPACING_MM = (4.0, 4.0, 5.0)
 SHAPE = (12, 60, 60)  # (Z, H, W): 240 mm across, 60 mm long, bands of 4 columns
 PLANE_WEIGHTS = {1: (1.0,), 2: (0.7, 0.3), 3: (0.5, 0.3, 0.2)}
 """How much each plane of the input counts: all different, so that a swap would show."""
+
+CHROMIUM_FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+)
 
 
 def plane_weights(planes: int) -> NDArray[np.float32]:
@@ -92,6 +104,24 @@ def build_bundle(tmp_path_factory) -> Callable[..., Path]:
 def bundle_path(build_bundle) -> Path:
     """The bundle for one channel and single slices; not to be changed."""
     return build_bundle()
+
+
+@pytest.fixture(scope="session")
+def kit(tmp_path_factory) -> Path:
+    """The conformance kit of the shipped bundle; not to be changed."""
+    from aminet_benchmarks.conformance.kit import write_kit  # noqa: PLC0415 - not in the wheel's test
+
+    return write_kit(default_bundle_path(), tmp_path_factory.mktemp("conformance") / "kit").parent
+
+
+@pytest.fixture(scope="session")
+def chromium() -> list[str]:
+    """The command of a Chromium without a window, which asks nobody for anything by itself."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        pytest.skip("there is no Chromium on this machine")
+    return [path, *CHROMIUM_FLAGS]
 
 
 def write_bundle(folder: Path, recipe: BundleRecipe) -> Path:

@@ -2,6 +2,8 @@
 // A NIfTI-1 stream as canonical axial slices in HU: [H, W] in LPS, as docs/architecture.md says.
 // For Node and for browsers: only web streams are used.
 
+import { HostError, INPUT_DAMAGED, INPUT_UNSUPPORTED } from "./errors.mjs";
+
 const READERS = {
   2: [1, (view, at) => view.getUint8(at)],
   4: [2, (view, at) => view.getInt16(at, true)],
@@ -16,7 +18,11 @@ const MAX_AXIS_VOXELS = 4096;
 const MIN_COSINE = 0.819; // of 35 degrees; beyond them an axis has no name
 
 function refuse(why) {
-  throw new Error(`the scan is not supported: ${why}`);
+  throw new HostError(INPUT_UNSUPPORTED, why, "convert it from DICOM again");
+}
+
+function damaged(why) {
+  return new HostError(INPUT_DAMAGED, why, "copy the file again");
 }
 
 /** Read exact numbers of bytes from a stream of chunks of any size. */
@@ -31,8 +37,8 @@ class ByteReader {
   async read(out) {
     for (let at = 0; at < out.length; ) {
       if (this.#chunk.length === 0) {
-        const { done, value } = await this.#source.read();
-        if (done) throw new Error("the file ends early; copy it again");
+        const { done, value } = await this.#next();
+        if (done) throw damaged("the file ends early");
         this.#chunk = value;
       }
       const part = this.#chunk.subarray(0, out.length - at);
@@ -44,11 +50,20 @@ class ByteReader {
 
   /** Meet the end, where the check sum is compared. */
   async finish() {
-    if (this.#chunk.length > 0) throw new Error("the file goes on behind its end");
+    if (this.#chunk.length > 0) throw damaged("the file goes on behind its end");
     for (;;) {
-      const { done, value } = await this.#source.read();
+      const { done, value } = await this.#next();
       if (done) return;
-      if (value.length > 0) throw new Error("the file goes on behind its end");
+      if (value.length > 0) throw damaged("the file goes on behind its end");
+    }
+  }
+
+  /** Browsers and Node have words of their own for a stream that is cut or changed. */
+  async #next() {
+    try {
+      return await this.#source.read();
+    } catch (cause) {
+      throw damaged(`the file cannot be read to its end (${cause.message})`);
     }
   }
 }
@@ -114,6 +129,23 @@ function nameAxes(matrix) {
     flipped[world] = (column[world] > 0) === (world !== 2); // x and y of LPS run against RAS
   }
   return { axes, flipped };
+}
+
+/** Unzip a stream if its first bytes say that it is gzipped, whatever the file is called. */
+export async function inflated(stream) {
+  const source = stream.getReader();
+  const first = await source.read();
+  const whole = new ReadableStream({
+    start: (out) => (first.done ? out.close() : out.enqueue(first.value)),
+    pull: async (out) => {
+      const { done, value } = await source.read();
+      if (done) out.close();
+      else out.enqueue(value);
+    },
+    cancel: (why) => source.cancel(why),
+  });
+  const isGzipped = first.value?.[0] === 0x1f && first.value?.[1] === 0x8b;
+  return isGzipped ? whole.pipeThrough(new DecompressionStream("gzip")) : whole;
 }
 
 /** Open one volume: its canonical shape, and its slices in the order in which they come. */

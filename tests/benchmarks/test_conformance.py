@@ -13,16 +13,10 @@ from aminet_benchmarks.conformance.check import ANSWERS_SCHEMA, check_answers
 from aminet_benchmarks.conformance.head import SHAPE, make_head, write_head
 from aminet_benchmarks.conformance.kit import write_kit
 from aminet_runtime import Session
-from aminet_runtime.bundle import default_bundle_path
 from aminet_runtime.decision import find_regions
 from aminet_runtime.errors import GateFailed, UsageError
 from aminet_runtime.patient import Channel
 from aminet_runtime.volume import Volume
-
-
-@pytest.fixture(scope="module")
-def kit(tmp_path_factory) -> Path:
-    return write_kit(default_bundle_path(), tmp_path_factory.mktemp("conformance") / "kit").parent
 
 
 def canonical_volume(path):

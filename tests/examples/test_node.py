@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Node example gives the decisions of ONNX Runtime in Python, and refuses a changed bundle.
-
-The shipped bundle has no model.onnx, so a bundle of the tests is run, which conformance kits do not
-suit: it cannot tell front from back.
-"""
+"""The Node example conforms, decides as ONNX Runtime in Python does, and refuses what it must."""
 
 import json
 import shutil
@@ -13,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aminet_benchmarks.conformance.check import check_answers
 from aminet_benchmarks.conformance.head import ORIENTATIONS, make_head, write_head
 from aminet_runtime import Session
 from aminet_runtime.engines.choice import EngineName
@@ -24,13 +21,13 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("node") is None, reason="there is no node"),
     pytest.mark.skipif(
         not (FOLDER / "node_modules").exists(),
-        reason="first run: npm ci --ignore-scripts, in examples/node",
+        reason="first run: make examples",
     ),
 ]
 
 
-def run_host(*words):
-    command = ["node", str(FOLDER / "aminet_host.mjs"), *map(str, words)]
+def run_host(*words, folder=FOLDER):
+    command = ["node", str(folder / "aminet_host.mjs"), *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
 
@@ -55,12 +52,54 @@ def test_it_decides_as_python_does(build_bundle, patient, orientation):
         assert [one[key] for one in answered["regions"]] == [one[key] for one in expected]
 
 
+def answers_of(folder, bundle, kit, out):
+    done = run_host(bundle, "--kit", kit, folder=folder)
+    assert done.returncode == 0, done.stderr
+    out.write_text(done.stdout)
+    return out
+
+
+def test_the_port_conforms(lopsided_bundle, onnx_kit, tmp_path):
+    answers = answers_of(FOLDER, lopsided_bundle, onnx_kit, tmp_path / "answers.json")
+    assert check_answers(onnx_kit, answers) == []
+
+
+def test_a_fault_shows_where_it_belongs(fault, spoil_example, lopsided_bundle, onnx_kit, tmp_path):
+    folder = spoil_example("node", fault)
+    wrong = check_answers(
+        onnx_kit, answers_of(folder, lopsided_bundle, onnx_kit, tmp_path / "answers.json")
+    )
+    assert any(sentence.startswith(fault.shows) for sentence in wrong)
+
+
 def test_a_changed_network_is_not_run(build_bundle, patient, tmp_path):
     bundle = shutil.copytree(build_bundle(with_onnx=True), tmp_path / "bundle")
     (bundle / "model.onnx").write_bytes(b"changed")
     done = run_host(bundle, patient)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "model.onnx was changed" in done.stderr
+    assert (done.returncode, done.stdout) == (21, "")
+    assert done.stderr == (
+        "aminet_host: error[E2100]: model.onnx: was changed; get the bundle again\n"
+    )
+
+
+def test_a_manifest_with_a_path_is_not_followed(build_bundle, patient, tmp_path):
+    bundle = shutil.copytree(build_bundle(with_onnx=True), tmp_path / "bundle")
+    with (bundle / "SHA256SUMS").open("a") as file:
+        file.write(f"{'0' * 64}  ../model.onnx\n")
+    done = run_host(bundle, patient)
+    assert (done.returncode, done.stdout) == (21, "")
+    assert "SHA256SUMS: is not what sha256sum writes" in done.stderr
+
+
+def test_a_bundle_without_the_network_is_refused(build_bundle, patient):
+    done = run_host(build_bundle(), patient)
+    assert (done.returncode, done.stdout) == (22, "")
+
+
+def test_a_missing_file_is_named(build_bundle, patient):
+    done = run_host(build_bundle(with_onnx=True), patient)
+    assert (done.returncode, done.stdout) == (10, "")
+    assert "CTA2regA.nii.gz: there is no such file" in done.stderr
 
 
 def test_a_cut_file_gives_no_answer(build_bundle, patient):
@@ -68,4 +107,11 @@ def test_a_cut_file_gives_no_answer(build_bundle, patient):
     write_head(path, make_head(0), orientation="LPS")
     path.write_bytes(path.read_bytes()[:-1000])
     done = run_host(build_bundle(with_onnx=True), patient)
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (11, "")
+    assert "error[E1100]: CTA2regA.nii.gz: " in done.stderr
+
+
+def test_a_gzipped_file_may_have_another_name(build_bundle, patient):
+    write_head(patient / "CTA2regA.nii.gz", make_head(0), orientation="LPS")
+    (patient / "CTA2regA.nii.gz").rename(patient / "CTA2regA.nii")
+    assert run_host(build_bundle(with_onnx=True), patient).returncode == 0

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The page in a real browser: it draws, fits narrow and wide windows, runs and loads nothing."""
 
-import shutil
 import subprocess
 
 import numpy as np
@@ -9,38 +8,21 @@ import pytest
 
 from aminet_runtime.cli import main
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--hide-scrollbars",
-)
 WIDE, NARROW = (1200, 900), (500, 900)  # headless Chromium is no narrower than 500
 WHITE = 255
 MARGIN_PX = 12
 
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine"),
-    pytest.mark.slow,
-]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def browse(tmp_path):
+def browse(chromium, tmp_path):
     """Open a page in a browser of its own."""
 
     def run(page, *options):
         profile = f"--user-data-dir={tmp_path / 'profile'}"
         return subprocess.run(
-            [CHROMIUM, *FLAGS, profile, *options, page.as_uri()],
+            [*chromium, "--disable-gpu", profile, *options, page.as_uri()],
             check=True,
             capture_output=True,
             timeout=120,
