@@ -55,7 +55,7 @@ test: $(VENV)/.dev examples
 	$(BIN)/python -m pytest
 
 # what package-lock.json names and no more; scripts would fetch libraries for GPUs
-JS_EXAMPLES := examples/node
+JS_EXAMPLES := examples/node examples/web
 NPM := $(shell command -v npm)
 
 examples: $(if $(NPM),$(JS_EXAMPLES:%=%/node_modules/.package-lock.json),no-npm)
@@ -66,7 +66,7 @@ examples: $(if $(NPM),$(JS_EXAMPLES:%=%/node_modules/.package-lock.json),no-npm)
 
 .PHONY: no-npm
 no-npm:
-	@echo "there is no npm: the tests of examples/node will be skipped"
+	@echo "there is no npm: the tests of examples/node and examples/web will be skipped"
 
 test-quick: $(VENV)/.dev
 	$(BIN)/python -m pytest -m 'not slow'
