@@ -15,8 +15,8 @@ from aminet_runtime.engines.choice import EngineName
 SETTLED = "document.querySelector('#running').hidden"
 TOLERANCE = 1e-5
 """WebAssembly adds up in another order than the processor's own code; 1.5e-6 was the most seen."""
-LONGEST_BLOCK_SHARE = 0.5
-"""Of the run, in which the page's thread may not turn; a share, since test machines are busy."""
+LONGEST_BLOCK_MS = 5000.0
+"""In which the page's thread may not turn; 500 ms were seen on a machine with 20 processes."""
 
 pytestmark = pytest.mark.slow
 
@@ -65,7 +65,7 @@ def test_a_person_reads_what_python_answers(page, lopsided_bundle, patient, tmp_
     assert expected.disclaimer in text
     assert "warning[W2202]" in text
     assert seen["frames"] > 1
-    assert seen["longest"] < LONGEST_BLOCK_SHARE * (seen["last"] - seen["start"])
+    assert seen["longest"] < LONGEST_BLOCK_MS
 
 
 def test_it_talks_to_its_own_server_only(page, patient):
