@@ -5,13 +5,12 @@ import os
 import platform
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import psutil
 
 from aminet_export.isa_sweep import available_isas
-from aminet_runtime.cpu import cpu_name
+from aminet_runtime.cpu import cpu_flags, cpu_name
 from aminet_runtime.engines.openvino_import import ISA_VARIABLE
 from aminet_runtime.errors import UsageError
 from aminet_train.provenance import git_commit, tool_versions
@@ -22,8 +21,6 @@ TORCH_VARIABLE = "ATEN_CPU_CAPABILITY"
 BUSY_LOAD = 0.5
 """A load per core above this makes absolute times worthless; interleaved ratios stay fair."""
 
-_CPUINFO = Path("/proc/cpuinfo")
-
 
 def describe_machine(*, cores: Sequence[int] = ()) -> dict[str, Any]:
     """Return CPU, instruction sets, load, versions and commit as plain JSON values.
@@ -33,7 +30,7 @@ def describe_machine(*, cores: Sequence[int] = ()) -> dict[str, Any]:
     """
     return {
         "cpu": cpu_name(),
-        "instruction_sets": _instruction_sets(),
+        "instruction_sets": [flag for flag in ISA_FLAGS if flag in cpu_flags()],
         "playable": list(available_isas()),
         "cores": os.cpu_count(),
         "bound_to": list(cores),
@@ -80,12 +77,3 @@ def isa_environment(isa: str) -> dict[str, str]:
     if isa.upper().startswith("AVX2"):
         variables[TORCH_VARIABLE] = "avx2"
     return variables
-
-
-def _instruction_sets() -> list[str]:
-    try:
-        lines = _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return []
-    flags = next((set(line.split()) for line in lines if line.startswith("flags")), set())
-    return [flag for flag in ISA_FLAGS if flag in flags]

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from aminet_export.accuracy import Decided, affected_regions
 from aminet_export.gate import CASE_INSTRUCTION_SETS
+from aminet_runtime.cpu import cpu_flags
 from aminet_runtime.engines.openvino_import import ISA_VARIABLE, ISAS_LIKE_THE_CAP
 from aminet_runtime.errors import GateFailed, ModelIncompatible
 from aminet_runtime.selftest import TOLERANCE
@@ -33,8 +34,6 @@ ISA_FLAGS: Mapping[str, frozenset[str]] = {
 """Values of ONEDNN_MAX_CPU_ISA, from old to new, and the CPU flags that each one needs."""
 
 CASE_PROBE = 24
-
-_CPUINFO = Path("/proc/cpuinfo")
 
 Play = Callable[[str], Sequence[NDArray[np.float32]]]
 """Scores the swept patients under an instruction set: for each patient [n, 15]."""
@@ -85,11 +84,7 @@ class Sweep:
 
 def available_isas() -> tuple[str, ...]:
     """Name the instruction sets that this machine can play; none where it does not say."""
-    try:
-        lines = _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return ()
-    flags = next((set(line.split()) for line in lines if line.startswith("flags")), set())
+    flags = cpu_flags()
     return tuple(isa for isa, needed in ISA_FLAGS.items() if needed <= flags)
 
 

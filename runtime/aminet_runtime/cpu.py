@@ -34,10 +34,19 @@ def instruction_sets() -> tuple[str, ...]:
 
 def cpu_name() -> str:
     """Return the CPU's name, or that of its architecture."""
+    on_windows = os.environ.get("PROCESSOR_IDENTIFIER", "")
+    return _first_in_cpuinfo("model name") or on_windows or platform.machine()
+
+
+def cpu_flags() -> frozenset[str]:
+    """Return what Linux says that the first processor can, in its words; empty elsewhere."""
+    return frozenset(_first_in_cpuinfo("flags").split())
+
+
+def _first_in_cpuinfo(key: str) -> str:
+    """Return the value of a key's first line, or nothing where there is none."""
     try:
         lines = _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    on_windows = os.environ.get("PROCESSOR_IDENTIFIER", "")
-    return next(names, "") or on_windows or platform.machine()
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(key)), "")

@@ -19,7 +19,7 @@ from aminet_train.cohort.prepared import (
     write_cohort_file,
     write_patient_arrays,
 )
-from aminet_train.cohort.splits import draw_splits, write_splits
+from aminet_train.cohort.splits import Split, Splits, write_splits
 from aminet_train.networks import Approach, build_network
 from aminet_train.networks.simple_cnn import SimpleCnnConfig
 from aminet_train.preprocessing import PreprocessingConfig
@@ -47,7 +47,8 @@ def prepared_cohort(tmp_path_factory, regions, preprocessing_config) -> Prepared
     names = [f"patient-{number:02d}" for number in range(20)]
     for number, name in enumerate(names):
         _write_patient(root / PATIENTS_FOLDER / name, np.random.default_rng(number), name)
-    write_splits(root, draw_splits(names, seed=3))
+    parts = {Split.TRAIN: names[:13], Split.VALIDATION: names[13:16], Split.TEST: names[16:]}
+    write_splits(root, Splits({split: tuple(part) for split, part in parts.items()}))
     return PreparedCohort.open(root)
 
 

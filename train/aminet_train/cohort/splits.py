@@ -76,16 +76,6 @@ class Splits:
         return np.flatnonzero(dealt == list(Split).index(split)).astype(np.int32)
 
 
-def draw_splits(patient_ids: Sequence[str], *, seed: int) -> Splits:
-    """Deal patients of whom nothing is known 64:16:20, the same way for the same seed and names."""
-    order = np.random.default_rng(seed).permutation(sorted(patient_ids))
-    parts = np.split(order, np.cumsum(round_shares(len(order)))[:-1])
-    return Splits(
-        {split: tuple(sorted(map(str, part))) for split, part in zip(Split, parts, strict=True)},
-        seed=seed,
-    )
-
-
 def split_slices(patient_ids: Sequence[str], *, seed: int) -> Splits:
     """Deal the slices of each patient 64:16:20: this leaks, and exists to reproduce the report."""
     everybody = tuple(sorted(patient_ids))
