@@ -6,6 +6,10 @@
 #   make check       format, lint, types, layers
 #   make fuzz        ten minutes of bytes that reach ever more code, none of which may crash a reader
 #   make benchmark   time and memory beside the alternatives, and the gate on both and on the answers
+#   make standalone  a folder that runs where there is no Python, and the proof that it does
+#   make test-lowest the runtime's tests with the oldest releases that pyproject.toml admits
+#   make sbom        what the wheel needs at run time, as a bill of materials in CycloneDX
+#   make licences    docs/licences.md anew from what is installed, and refuse what is not allowed
 #   make benchmark-smoke  the gate on a small phantom with wide limits, as CI runs it
 
 PYTHON ?= python3
@@ -16,10 +20,16 @@ SEED ?= 7
 DEMO := demo
 DEMO_PATIENT := $(DEMO)/p$(shell printf '%07d' $$(( $(SEED) * 100000 )))
 WHEEL_VENV := .venv-wheel
+STANDALONE_VENV := .venv-standalone
+LOWEST_VENV := .venv-lowest
+SBOM_VENV := .venv-sbom
+TOOLS_VENV := .venv-tools
+QUIETLY := -m pip --disable-pip-version-check --quiet install
+FOR_THE_RUNTIME := pytest hypothesis jsonschema nibabel
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-quick test-wheel test-wheel-twice check format fuzz benchmark
-.PHONY: benchmark-smoke examples clean
+.PHONY: benchmark-smoke examples clean standalone test-lowest sbom licences check-licences
 
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
@@ -32,6 +42,11 @@ $(BIN)/python:
 $(VENV)/.demo: pyproject.toml | $(BIN)/python
 	@echo "setting up the demo (half a minute)"
 	$(PIP) install --editable '.[phantom]'
+	@touch $@
+
+$(TOOLS_VENV)/.done: release/requirements.txt
+	$(PYTHON) -m venv $(TOOLS_VENV)
+	$(TOOLS_VENV)/bin/python $(QUIETLY) --requirement $<
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
@@ -49,7 +64,7 @@ demo: $(VENV)/.demo
 	@$(BIN)/aminet-phantom $(DEMO) --patients 1 --seed $(SEED) --truth
 
 # small arrays: threads of PyTorch that wait for each other on a busy machine take ten times as long
-test test-quick test-wheel: export OMP_NUM_THREADS = 1
+test test-quick test-wheel test-lowest standalone: export OMP_NUM_THREADS = 1
 
 test: $(VENV)/.dev examples
 	$(BIN)/python -m pytest
@@ -86,11 +101,22 @@ test-wheel: $(VENV)/.dev
 	rm -rf dist $(WHEEL_VENV)
 	$(BIN)/python -m build --wheel --outdir dist .
 	$(PYTHON) -m venv $(WHEEL_VENV)
-	$(WHEEL_VENV)/bin/python -m pip --disable-pip-version-check --quiet install dist/*.whl
+	$(WHEEL_VENV)/bin/python $(QUIETLY) dist/*.whl
 	$(WHEEL_VENV)/bin/python tests/architecture/empty_environment.py
-	$(WHEEL_VENV)/bin/python -m pip --disable-pip-version-check --quiet install \
-		pytest hypothesis jsonschema nibabel
+	$(WHEEL_VENV)/bin/python $(QUIETLY) $(FOR_THE_RUNTIME) mypy
+	$(WHEEL_VENV)/bin/python -m mypy --strict --config-file= tests/architecture/typed_host.py
 	$(WHEEL_VENV)/bin/python -m pytest tests/runtime
+
+# the oldest releases that pyproject.toml admits, of what it names; of all else the newest
+test-lowest: $(VENV)/.dev $(TOOLS_VENV)/.done
+	rm -rf dist $(LOWEST_VENV)
+	$(BIN)/python -m build --wheel --outdir dist .
+	$(PYTHON) -m venv $(LOWEST_VENV)
+	$(TOOLS_VENV)/bin/uv pip install --python $(LOWEST_VENV)/bin/python \
+		--resolution lowest-direct --requirement pyproject.toml --extra onnxruntime
+	$(LOWEST_VENV)/bin/python $(QUIETLY) --no-deps dist/*.whl
+	$(LOWEST_VENV)/bin/python $(QUIETLY) $(FOR_THE_RUNTIME) onnx
+	$(LOWEST_VENV)/bin/python -m pytest tests/runtime
 
 # two builds must give the same bytes, so that a wheel can be traced to its commit
 test-wheel-twice: $(VENV)/.dev
@@ -98,6 +124,40 @@ test-wheel-twice: $(VENV)/.dev
 	$(BIN)/python -m build --wheel --outdir dist/first .
 	$(BIN)/python -m build --wheel --outdir dist/second .
 	cd dist/first && sha256sum *.whl | (cd ../second && sha256sum --check)
+
+# --- what a release holds beside the wheel
+
+# from the wheel alone, so that nothing comes along that the runtime does not ask for
+standalone: $(VENV)/.dev
+	rm -rf dist build/standalone $(STANDALONE_VENV)
+	$(BIN)/python -m build --wheel --outdir dist .
+	$(PYTHON) -m venv $(STANDALONE_VENV)
+	$(STANDALONE_VENV)/bin/python $(QUIETLY) dist/*.whl --requirement release/pyinstaller.txt
+	$(STANDALONE_VENV)/bin/pyinstaller --noconfirm --log-level WARN \
+		--distpath dist --workpath build release/standalone.spec
+	$(BIN)/aminet-phantom $(DEMO) --patients 1 --seed $(SEED)
+	$(STANDALONE_VENV)/bin/python $(QUIETLY) $(FOR_THE_RUNTIME)
+	AMINET_STANDALONE=dist/aminet AMINET_PATIENT=$(DEMO_PATIENT) \
+		$(STANDALONE_VENV)/bin/python -m pytest tests/runtime/test_standalone.py
+
+# reproducible: from an environment with the wheel and nothing else, not even pip
+sbom: $(VENV)/.dev $(TOOLS_VENV)/.done
+	rm -rf dist $(SBOM_VENV)
+	$(BIN)/python -m build --wheel --outdir dist .
+	$(PYTHON) -m venv --without-pip $(SBOM_VENV)
+	$(PIP) --python $(SBOM_VENV)/bin/python install dist/*.whl
+	mkdir -p build
+	sed "s/^dynamic = .*/version = \"$$($(SBOM_VENV)/bin/python -c \
+		'import aminet_runtime; print(aminet_runtime.__version__)')\"/" \
+		pyproject.toml > build/pyproject.toml
+	$(TOOLS_VENV)/bin/cyclonedx-py environment --output-reproducible --mc-type library \
+		--pyproject build/pyproject.toml --output-file dist/sbom.cdx.json $(SBOM_VENV)
+
+licences: $(VENV)/.dev
+	$(BIN)/python release/licences.py
+
+check-licences: $(VENV)/.dev
+	$(BIN)/python release/licences.py --check
 
 FUZZ_SECONDS ?= 600
 fuzz: $(VENV)/.dev
@@ -115,4 +175,4 @@ benchmark-smoke: $(VENV)/.dev
 	$(BIN)/aminet-benchmark gate --smoke
 
 clean:
-	rm -rf $(VENV) $(WHEEL_VENV) dist build demo
+	rm -rf $(VENV) $(WHEEL_VENV) $(STANDALONE_VENV) $(LOWEST_VENV) $(SBOM_VENV) $(TOOLS_VENV) dist build demo

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from numpy.typing import NDArray
 
 from aminet_runtime.bundle import default_bundle_path, model_id, write_checksums
@@ -30,6 +31,9 @@ from aminet_runtime.metadata import Approach, Metadata, Precision
 from aminet_runtime.patient import Channel
 from aminet_runtime.regions import REGION_COUNT, Regions
 from aminet_runtime.track_record import DataSummary, PatientSet
+
+settings.register_profile("any machine", deadline=None)  # a busy one takes its time
+settings.load_profile("any machine")
 
 FULL_HU = 400.0
 SPACING_MM = (4.0, 4.0, 5.0)

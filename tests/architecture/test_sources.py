@@ -24,7 +24,7 @@ def label(path):
     return path.relative_to(ROOT).as_posix()
 
 
-ALL = sources(*PACKAGES, "tests")
+ALL = sources(*PACKAGES, "release", "tests")
 SHIPPED = sources(*PACKAGES)
 
 pytestmark = pytest.mark.skipif(
