@@ -20,8 +20,12 @@ from aminet_runtime.errors import InputMissing, UsageError
 Built = TypeVar("Built")
 
 
-def read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path, *, option: str = "--config") -> dict[str, Any]:
     """Read a TOML file.
+
+    Args:
+        path: The file.
+        option: What named it, for the message.
 
     Raises:
         InputMissing: There is none.
@@ -30,7 +34,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as cause:
-        raise InputMissing("cannot be read", path=path, hint="check --config") from cause
+        raise InputMissing("cannot be read", path=path, hint=f"check {option}") from cause
     except ValueError as cause:
         raise UsageError(f"not TOML: {cause}", path=path, hint="see --help") from cause
 

@@ -1,19 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is allowed, from a TOML file; docs/benchmarks.md explains each limit."""
 
-import difflib
-import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
 
 from aminet_runtime.errors import UsageError
+from aminet_train.settings import from_tables, read_toml
 
 DEFAULT_LIMITS = Path(__file__).with_name("limits.toml")
 SMOKE_LIMITS = Path(__file__).with_name("limits_smoke.toml")
-
-_Section = TypeVar("_Section")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +17,10 @@ class Hard:
 
     wall_s: float | None = None
     peak_rss_mib: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what is no limit."""
+        _require_limits(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +33,10 @@ class Time:
     wall_to_report: float | None = None
     stream_to_floor: float | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse what is no limit."""
+        _require_limits(self)
+
 
 @dataclass(frozen=True, slots=True)
 class Memory:
@@ -42,6 +45,10 @@ class Memory:
     rss_to_script: float | None = None
     rss_to_report: float | None = None
     growth: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what is no limit."""
+        _require_limits(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,10 @@ class Answers:
     isa_difference: float | None = None
     f1_drop: float | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse what is no limit."""
+        _require_limits(self)
+
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
@@ -61,56 +72,40 @@ class Sampling:
     most_rounds: int = 15
     interval: float = 0.1
 
+    def __post_init__(self) -> None:
+        """Refuse what would measure nothing."""
+        if not 1 <= self.rounds <= self.most_rounds:
+            raise ValueError(f"rounds = {self.rounds}, but most_rounds = {self.most_rounds}")
+        if not self.interval > 0:
+            raise ValueError(f"interval = {self.interval:g} can never be reached")
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """All of a limits file; None is not checked."""
 
-    hard: Hard = Hard()
-    time: Time = Time()
-    memory: Memory = Memory()
-    answers: Answers = Answers()
-    sampling: Sampling = Sampling()
-
-
-_SECTIONS: Mapping[str, type[Any]] = {
-    "hard": Hard,
-    "time": Time,
-    "memory": Memory,
-    "answers": Answers,
-    "sampling": Sampling,
-}
+    hard: Hard = field(default_factory=Hard)
+    time: Time = field(default_factory=Time)
+    memory: Memory = field(default_factory=Memory)
+    answers: Answers = field(default_factory=Answers)
+    sampling: Sampling = field(default_factory=Sampling)
 
 
 def read_limits(path: Path) -> Limits:
     """Read a limits file.
 
     Raises:
-        UsageError: It is not there, no TOML, or holds a key that is unknown or no number.
+        InputMissing: It is not there.
+        UsageError: It is no TOML, or holds a key that is unknown, or a value that is no limit.
     """
+    tables = read_toml(path, option="--limits")
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as cause:
-        raise UsageError(f"the limits cannot be read ({cause})", path=path) from cause
-    _require_known(values, _SECTIONS, path)
-    sections = {name: _section(_SECTIONS[name], section, path) for name, section in values.items()}
-    return Limits(**sections)
+        return from_tables(Limits, tables)
+    except UsageError as cause:
+        raise UsageError(cause.message, path=path, hint=cause.hint) from cause
 
 
-def _section(kind: type[_Section], values: Any, path: Path) -> _Section:
-    known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
-    if not isinstance(values, dict):
-        raise UsageError(f"{values!r} is no section of limits", path=path)
-    _require_known(values, known, path)
-    for key, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-            raise UsageError(f"{key} = {value!r} is no limit", path=path, hint="give a number")
-    return kind(**values)
-
-
-def _require_known(values: Mapping[str, Any], known: Mapping[str, Any], path: Path) -> None:
-    for key in values:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
-            raise UsageError(f"{key} is no limit", path=path, hint=hint)
+def _require_limits(section: Hard | Time | Memory | Answers) -> None:
+    for name, value in asdict(section).items():
+        if value is not None and not value >= 0:  # not a number is no limit, either
+            raise ValueError(f"{name} = {value:g} is no limit; give a number from 0")
