@@ -10,6 +10,7 @@
 #   make test-lowest the runtime's tests with the oldest releases that pyproject.toml admits
 #   make sbom        what the wheel needs at run time, as a bill of materials in CycloneDX
 #   make licences    docs/licences.md anew from what is installed, and refuse what is not allowed
+#   make benchmark-selftest  the gate on builds that are worse on purpose: for an idle machine
 #   make benchmark-smoke  the gate on a small phantom with wide limits, as CI runs it
 
 PYTHON ?= python3
@@ -30,6 +31,7 @@ FOR_THE_RUNTIME := pytest hypothesis jsonschema nibabel
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-quick test-wheel test-wheel-twice check format fuzz benchmark
 .PHONY: benchmark-smoke examples clean standalone test-lowest sbom licences check-licences
+.PHONY: benchmark-selftest
 
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
@@ -170,6 +172,11 @@ benchmark: $(VENV)/.dev
 	$(BIN)/aminet-phantom $(DEMO) --patients 1 --seed $(SEED)
 	$(BIN)/aminet-benchmark compare --patient $(DEMO_PATIENT) --rounds $(ROUNDS) -o $(RESULTS)
 	$(BIN)/aminet-benchmark gate --patient $(DEMO_PATIENT) -o $(RESULTS)
+
+GOOD ?= 5
+benchmark-selftest: $(VENV)/.dev
+	$(BIN)/aminet-phantom $(DEMO) --patients 1 --seed $(SEED)
+	$(BIN)/aminet-benchmark selftest --patient $(DEMO_PATIENT) --good $(GOOD) -o $(RESULTS)
 
 benchmark-smoke: $(VENV)/.dev
 	$(BIN)/aminet-benchmark gate --smoke

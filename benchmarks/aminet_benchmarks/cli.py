@@ -4,7 +4,7 @@
 import sys
 from collections.abc import Sequence
 
-from aminet_benchmarks.commands import compare, conformance, data, gate, run
+from aminet_benchmarks.commands import compare, conformance, data, gate, run, selftest
 from aminet_benchmarks.verbs import Verb, verbs_help
 from aminet_runtime.console import command_parser, run_command
 from aminet_runtime.errors import UsageError
@@ -17,6 +17,7 @@ VERBS = {
     "run": Verb(run.SUMMARY, run.main),
     "compare": Verb(compare.SUMMARY, compare.main),
     "gate": Verb(gate.SUMMARY, gate.main),
+    "selftest": Verb(selftest.SUMMARY, selftest.main),
     "conformance": Verb(conformance.SUMMARY, conformance.main),
     "data": Verb(data.SUMMARY, data.main),
 }

@@ -7,7 +7,6 @@ checks.
 """
 
 import json
-import statistics
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -24,7 +23,7 @@ REPORT_FILE = "benchmark_report.json"
 
 @dataclass(frozen=True, slots=True)
 class Floor:
-    """Medians over the rounds.
+    """The fastest of the rounds: what was reached once can be reached.
 
     Attributes:
         gunzip_s: All files of the patient that the bundle reads.
@@ -70,7 +69,7 @@ def measure_floor(
         with tempfile.TemporaryDirectory(prefix="aminet-floor-") as scratch:
             run_once(benchmark_app(task, Path(scratch)), cores=cores, environment=environment)
             latency_ms.append(_median_ms(Path(scratch)))
-    return Floor(statistics.median(gunzip_s), statistics.median(latency_ms), task.shape[0])
+    return Floor(min(gunzip_s), min(latency_ms), task.shape[0])
 
 
 def benchmark_app(task: Task, report_folder: Path) -> list[str]:

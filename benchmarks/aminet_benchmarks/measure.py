@@ -7,10 +7,12 @@ import statistics
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
 import psutil
 
@@ -22,6 +24,7 @@ POLLS_A_TREE = 10
 
 LONGEST_RUN_S = 1800.0
 MIB = 1024 * 1024
+_OURSELVES = "/proc/thread-self"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ class Run:
         output: What it printed.
         cpu_s: Processor time, of the children too.
         kernel_rss_mib: High-water mark of the process alone, as the kernel counts it (VmHWM).
+        queued_s: How long its first thread was ready and waited for a processor that others had.
     """
 
     wall_s: float
@@ -41,6 +45,12 @@ class Run:
     output: str
     cpu_s: float
     kernel_rss_mib: float
+    queued_s: float = 0.0
+
+    @property
+    def undisturbed_s(self) -> float:
+        """Wall time without the queue: sleeping and computing count, others' work does not."""
+        return self.wall_s - self.queued_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +66,11 @@ class Runs:
         return statistics.median(run.wall_s for run in self.runs)
 
     @property
+    def undisturbed_s(self) -> float:
+        """Median wall time without the queue for a processor."""
+        return statistics.median(run.undisturbed_s for run in self.runs)
+
+    @property
     def cpu_s(self) -> float:
         """Median processor time."""
         return statistics.median(run.cpu_s for run in self.runs)
@@ -69,6 +84,7 @@ class Runs:
         """Return plain JSON values with every single run."""
         return {
             "wall_s": self.wall_s,
+            "undisturbed_s": self.undisturbed_s,
             "cpu_s": self.cpu_s,
             "peak_rss_mib": self.peak_rss_mib,
             "kernel_rss_mib": statistics.median(run.kernel_rss_mib for run in self.runs),
@@ -115,45 +131,81 @@ def run_once(
     Raises:
         GateFailed: It ended with an error, or does not end.
     """
+    with TemporaryFile("w+") as output, TemporaryFile("w+") as errors:
+        cpu_before_s = _children_cpu_s()
+        started = time.perf_counter()
+        process = _start(command, output, errors, cores=cores, environment=environment)
+        watch = _PeakMemory(process.pid)
+        queued_before_s = _queued_s(_OURSELVES)  # from here on we wait to see the end
+        with _killed_after(LONGEST_RUN_S, process):
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it stays, to be asked
+        wall_s = time.perf_counter() - started
+        queued_s = _queued_s(f"/proc/{process.pid}") + _queued_s(_OURSELVES) - queued_before_s
+        process.wait()
+        watch.join()
+        _require_success(process, wall_s, command, _content(errors))
+        return Run(
+            wall_s,
+            max(watch.tree_bytes, watch.kernel_bytes) / MIB,
+            _content(output),
+            cpu_s=_children_cpu_s() - cpu_before_s,
+            kernel_rss_mib=watch.kernel_bytes / MIB,
+            queued_s=queued_s,
+        )
+
+
+def _start(
+    command: Sequence[str],
+    output: IO[str],
+    errors: IO[str],
+    *,
+    cores: Sequence[int],
+    environment: Mapping[str, str] | None,
+) -> "subprocess.Popen[str]":
+    """Start a command that writes into files: a full pipe would make it wait for us."""
     previous = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores)  # the child inherits it
     try:
-        cpu_before_s = _children_cpu_s()
-        started = time.perf_counter()
-        process = subprocess.Popen(
+        return subprocess.Popen(
             command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdout=output,
+            stderr=errors,
             text=True,
             env={**os.environ, **(environment or {})},
         )
     finally:
         os.sched_setaffinity(0, previous)
-    watch = _PeakMemory(process.pid)
-    output, errors = _communicate(process)
-    wall_s = time.perf_counter() - started
+
+
+@contextmanager
+def _killed_after(seconds: float, process: "subprocess.Popen[str]") -> Iterator[None]:
+    timer = threading.Timer(seconds, process.kill)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except BaseException:
+        process.kill()  # nobody would wait for it
+        raise
+    finally:
+        timer.cancel()
+
+
+def _require_success(
+    process: "subprocess.Popen[str]", wall_s: float, command: Sequence[str], errors: str
+) -> None:
+    if wall_s >= LONGEST_RUN_S:
+        raise GateFailed(f"a command did not end within {LONGEST_RUN_S:g} s")
     if process.returncode:
         raise GateFailed(
             f"{' '.join(map(_short, command[:3]))} ended with code {process.returncode}: "
             f"{errors.strip()[-300:]}"
         )
-    watch.join()
-    return Run(
-        wall_s,
-        max(watch.tree_bytes, watch.kernel_bytes) / MIB,
-        output,
-        cpu_s=_children_cpu_s() - cpu_before_s,
-        kernel_rss_mib=watch.kernel_bytes / MIB,
-    )
 
 
-def _communicate(process: "subprocess.Popen[str]") -> tuple[str, str]:
-    try:
-        return process.communicate(timeout=LONGEST_RUN_S)
-    except subprocess.TimeoutExpired as cause:
-        process.kill()
-        process.communicate()
-        raise GateFailed(f"a command did not end within {LONGEST_RUN_S:g} s") from cause
+def _content(file: IO[str]) -> str:
+    file.seek(0)
+    return file.read()
 
 
 def _short(word: str) -> str:
@@ -164,6 +216,17 @@ def _children_cpu_s() -> float:
     """Return the processor time of all children that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
+
+
+def _queued_s(process: str) -> float:
+    """Return how long a thread has stood in the queue; 0 where the kernel does not tell.
+
+    Source: docs.kernel.org/scheduler/sched-stats.html, /proc/<pid>/schedstat, second figure in ns.
+    """
+    try:
+        return int(Path(process, "schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        return 0.0
 
 
 class _PeakMemory:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import os
+import subprocess
 import sys
 
 import pytest
@@ -72,3 +73,31 @@ def test_environment_reaches_the_command():
         environment={"AMINET_TEST": "yes"},
     )
     assert run.output.strip() == "yes"
+
+
+def test_sleeping_counts_and_waiting_for_a_processor_does_not():
+    """Four processes on one core: each computes for a quarter of the wall time that it takes."""
+    busy = python("import time\nwhile time.process_time() < 0.4: pass")
+    others = [subprocess.Popen(["taskset", "-c", str(CORES[0]), *busy]) for _ in range(3)]
+    try:
+        run = run_once(busy, cores=CORES)
+    finally:
+        for other in others:
+            other.wait(timeout=60)
+    assert run.queued_s > 0.1
+    # what is left is computing; starting and ending overlap with ours by some ms
+    assert run.cpu_s * 0.8 < run.undisturbed_s < run.wall_s - 0.1
+
+    asleep = run_once(python("import time; time.sleep(0.5)"), cores=CORES)
+    assert asleep.undisturbed_s > 0.5
+
+
+def test_a_command_that_prints_much_does_not_wait_for_us():
+    run = run_once(python("print('x' * 1_000_000)"), cores=CORES)
+    assert len(run.output) == 1_000_001
+
+
+def test_a_command_that_does_not_end_is_killed(monkeypatch):
+    monkeypatch.setattr("aminet_benchmarks.measure.LONGEST_RUN_S", 0.5)
+    with pytest.raises(GateFailed, match=r"did not end within 0\.5 s"):
+        run_once(python("import time; time.sleep(60)"), cores=CORES)

@@ -5,6 +5,7 @@ options  what several verbs ask for
 run      one patient, cold and warm, stage by stage
 compare  beside other ways, interleaved
 gate     against limits; exit code 23
+selftest the gate on builds that are worse on purpose
 conformance  write a conformance kit, or check a port with one
 data     loader and preparation
 

@@ -8,4 +8,6 @@ measurements  what is measured, in one go
 selftest      a program: the bundle's known answers, in a fresh process
 held_out      F1 of float and INT8 on patients with known truth
 checks        measurements against limits, and the table
+faults        builds that are worse on purpose
+trial         the gate on these: does it stop each for its own reason?
 """

@@ -5,12 +5,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
-from aminet_benchmarks.gate.limits import Limits
+from aminet_benchmarks.gate.limits import Answers, Hard, Limits, Memory, Time
 from aminet_benchmarks.gate.sampling import Estimate
 from aminet_runtime.errors import GateFailed
 
 CASE_LIMITS = 10
+CASE_UNDECIDED = 11
 F1_DROP = "f1_drop"
+LEVELS = ("slice", "patient")
+PEAK_RSS = "peak_rss_mib"
 
 
 class Verdict(StrEnum):
@@ -18,9 +21,17 @@ class Verdict(StrEnum):
 
     PASSED = "passed"
     FAILED = "FAILED"
-    UNDECIDED = "UNDECIDED"
+    UNDECIDED = "NOT NARROW ENOUGH"
     """The interval holds the limit: the machine is too noisy, or the value too near."""
     MISSING = "NOT MEASURED"
+
+
+class Reason(StrEnum):
+    """What a check is about."""
+
+    TIME = "time"
+    MEMORY = "memory"
+    ANSWERS = "answers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +41,13 @@ class Check:
     Attributes:
         name: Of the limit.
         limit: Its value.
+        reason: What a build would be stopped for.
         found: None where it could not be measured.
     """
 
     name: str
     limit: float
+    reason: Reason
     found: Estimate | None
 
     @property
@@ -57,7 +70,13 @@ class Check:
     def to_json(self) -> dict[str, object]:
         """Return plain JSON values."""
         found = None if self.found is None else asdict(self.found)
-        return {"name": self.name, "limit": self.limit, "found": found, "verdict": self.verdict}
+        return {
+            "name": self.name,
+            "reason": self.reason,
+            "limit": self.limit,
+            "found": found,
+            "verdict": self.verdict,
+        }
 
 
 def judge(figures: Mapping[str, Estimate], limits: Limits) -> list[Check]:
@@ -65,28 +84,25 @@ def judge(figures: Mapping[str, Estimate], limits: Limits) -> list[Check]:
     checks = []
     for section in (limits.hard, limits.time, limits.memory, limits.answers):
         for name, limit in asdict(section).items():
-            if limit is None:
-                continue
-            if name == F1_DROP:
-                checks += [
-                    Check(f"{name}, {level}s", limit, figures.get(f"{name}, {level}s"))
-                    for level in ("slice", "patient")
-                ]
-            else:
-                checks.append(Check(name, limit, figures.get(name)))
+            names = [f"{name}, {level}s" for level in LEVELS] if name == F1_DROP else [name]
+            if limit is not None:
+                checks += [Check(n, limit, _reason(section, n), figures.get(n)) for n in names]
     return checks
 
 
 def gate_table(checks: Sequence[Check]) -> str:
     """Return a Markdown table, a row a check."""
-    lines = ["| check | found | 95 % interval | limit | verdict | |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| about | check | found | 95 % interval | limit | verdict | |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for check in checks:
         found = check.found
         value = "" if found is None else f"{found.value:.3g}"
         interval = "" if found is None or found.low == found.high else _interval(found)
         lines.append(
-            f"| {check.name} | {value} | {interval} | {check.limit:g} | {check.verdict} "
-            f"| {check.excess} |"
+            f"| {check.reason} | {check.name} | {value} | {interval} | {check.limit:g} "
+            f"| {check.verdict} | {check.excess} |"
         )
     return "\n".join(lines)
 
@@ -97,14 +113,24 @@ def require_passed(checks: Sequence[Check]) -> None:
     Raises:
         GateFailed: One did not; the message names each.
     """
-    failing = [check for check in checks if check.verdict is not Verdict.PASSED]
-    if failing:
-        undecided = any(check.verdict is Verdict.UNDECIDED for check in failing)
+    stopping = [check for check in checks if check.verdict is not Verdict.PASSED]
+    if stopping:
+        only_noise = all(check.verdict is Verdict.UNDECIDED for check in stopping)
         raise GateFailed(
-            "; ".join(f"{one.name}: {one.verdict} {one.excess}".strip() for one in failing),
-            case=CASE_LIMITS,
-            hint="repeat what is undecided on an idle machine" if undecided else "see the table",
+            "; ".join(_said(check) for check in stopping),
+            case=CASE_UNDECIDED if only_noise else CASE_LIMITS,
+            hint="repeat on an idle machine" if only_noise else "see the table",
         )
+
+
+def _reason(section: Hard | Time | Memory | Answers, name: str) -> Reason:
+    if isinstance(section, Answers):
+        return Reason.ANSWERS
+    return Reason.MEMORY if isinstance(section, Memory) or name == PEAK_RSS else Reason.TIME
+
+
+def _said(check: Check) -> str:
+    return f"{check.reason}: {check.name}: {check.verdict} {check.excess}".strip()
 
 
 def _interval(found: Estimate) -> str:

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`aminet-benchmark selftest`: does the gate stop bad builds, each for its own reason?"""
+
+import argparse
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from aminet_benchmarks.commands.options import (
+    add_cores_option,
+    add_output_options,
+    add_patient_option,
+    page,
+    patient_of,
+    require_count,
+    to_json,
+    write_outputs,
+)
+from aminet_runtime.bundle import default_bundle_path
+from aminet_runtime.console import command_parser, progress_bar, run_command
+
+PROG = "aminet-benchmark selftest"
+SUMMARY = "the gate on builds that are worse on purpose; exit code 23 if it lets one through"
+EXAMPLE = """examples:
+  aminet-benchmark selftest --patient demo/p0700000            minutes, on an idle machine
+  aminet-benchmark selftest --patient demo/p0700000 --good 5   the good build five times"""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the verb and return its exit code."""
+    parser = command_parser(PROG, f"Try {SUMMARY}.", EXAMPLE)
+    add_patient_option(parser)
+    parser.add_argument("--bundle", type=Path, metavar="DIR", help="default: the one shipped")
+    parser.add_argument("--limits", type=Path, metavar="FILE", help="TOML; default: those shipped")
+    parser.add_argument(
+        "--good", type=int, default=1, metavar="N", help="runs of the good build; default 1"
+    )
+    add_cores_option(parser)
+    add_output_options(parser)
+    options = parser.parse_args(argv)
+    command = shlex.join([*PROG.split(), *argv])
+    return run_command(PROG, lambda: _selftest(options, command), debug=options.debug)
+
+
+def _selftest(options: argparse.Namespace, command: str) -> int:
+    from aminet_benchmarks.gate.limits import DEFAULT_LIMITS, read_limits
+    from aminet_benchmarks.gate.measurements import Bench
+    from aminet_benchmarks.gate.trial import require_told_apart, trial_table, try_builds
+    from aminet_benchmarks.machine import describe_machine, machine_line
+    from aminet_benchmarks.ways import Task
+
+    limits = read_limits(options.limits or DEFAULT_LIMITS)
+    good = require_count("--good", options.good)
+    with (
+        patient_of(options) as patient,
+        progress_bar("selftest", quiet=options.quiet) as on_progress,
+    ):
+        task = Task.of(patient, options.bundle or default_bundle_path())
+        bench = Bench(task, tuple(options.cores), limits)
+        trials = try_builds(bench, good=good, on_progress=on_progress)
+    machine = describe_machine(cores=options.cores)
+    table = trial_table(trials)
+    values = to_json({"builds": [one.to_json() for one in trials], "machine": machine})
+    text_page = page("The gate on bad builds", command, machine_line(machine), table)
+    write_outputs(options.output, {"selftest.md": text_page, "selftest.json": values})
+    print(values if options.json else f"{table}\n\n{machine_line(machine)}")
+    require_told_apart(trials)
+    return 0
