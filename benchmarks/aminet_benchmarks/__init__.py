@@ -7,6 +7,9 @@ alternatives  other ways to answer, each a program
 ways, twins   their command lines, and the networks that they run
 floor         what reading and computing take if nothing else is done
 compare       `aminet-run` beside them, with the answers
+scaling       time and memory against the size of the task
+untrained, speed_bundle
+              networks and bundles with random weights, for speed alone
 gate          limits on time, memory and answers
 plots         time against memory
 staged_run    a program: where the time of a patient goes

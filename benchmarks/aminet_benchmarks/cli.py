@@ -4,7 +4,16 @@
 import sys
 from collections.abc import Sequence
 
-from aminet_benchmarks.commands import compare, conformance, data, gate, run, selftest
+from aminet_benchmarks.commands import (
+    compare,
+    conformance,
+    data,
+    gate,
+    run,
+    scaling,
+    selftest,
+    untrained,
+)
 from aminet_benchmarks.verbs import Verb, verbs_help
 from aminet_runtime.console import command_parser, run_command
 from aminet_runtime.errors import UsageError
@@ -16,8 +25,10 @@ DESCRIPTION = "Measure time and memory of whole runs, beside alternatives and ag
 VERBS = {
     "run": Verb(run.SUMMARY, run.main),
     "compare": Verb(compare.SUMMARY, compare.main),
+    "scaling": Verb(scaling.SUMMARY, scaling.main),
     "gate": Verb(gate.SUMMARY, gate.main),
     "selftest": Verb(selftest.SUMMARY, selftest.main),
+    "untrained": Verb(untrained.SUMMARY, untrained.main),
     "conformance": Verb(conformance.SUMMARY, conformance.main),
     "data": Verb(data.SUMMARY, data.main),
 }

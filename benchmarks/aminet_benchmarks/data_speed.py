@@ -107,7 +107,7 @@ def loader_speed(prepared: Path, window: SliceWindow, *, rounds: int = 3) -> Loa
     return LoaderSpeed(
         loader=_rate(lambda: _load_all(dataset), len(dataset), rounds=rounds),
         training={
-            name.value: _rate(_training_step(network, images), BATCH_SIZE, rounds=rounds)
+            name.value: _rate(training_step(network, images), BATCH_SIZE, rounds=rounds)
             for name, network in networks.items()
         },
         scoring={
@@ -129,8 +129,8 @@ def prepare_speed(
             prepare_patient(source, PreparePlan(Path(root), preprocessing))
 
     return PrepareSpeed(
-        prepare=_seconds(prepare, rounds=rounds),
-        gunzip=_seconds(lambda: _unpack(folder, preprocessing), rounds=rounds),
+        prepare=fastest_s(prepare, rounds=rounds),
+        gunzip=fastest_s(lambda: _unpack(folder, preprocessing), rounds=rounds),
     )
 
 
@@ -150,7 +150,9 @@ def _load_all(dataset: SliceDataset) -> None:
         pass
 
 
-def _training_step(network: nn.Module, images: Tensor) -> Callable[[], None]:
+def training_step(network: nn.Module, images: Tensor) -> Callable[[], None]:
+    """Return one step of training: forward, loss, backward."""
+
     def step() -> None:
         network.train()
         logits, _evidence = network(images)
@@ -170,10 +172,10 @@ def _scoring_step(network: nn.Module, images: Tensor) -> Callable[[], None]:
 
 
 def _rate(work: Callable[[], None], slices: int, *, rounds: int) -> float:
-    return slices / _seconds(work, rounds=rounds)
+    return slices / fastest_s(work, rounds=rounds)
 
 
-def _seconds(work: Callable[[], None], *, rounds: int) -> float:
+def fastest_s(work: Callable[[], None], *, rounds: int) -> float:
     """Return the processor time of the fastest round, after one that is not counted."""
     times = []
     for _round in range(rounds + 1):

@@ -9,16 +9,15 @@ trained: its time and memory are the same, its answers mean nothing and are not 
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from aminet_benchmarks.untrained import UntrainedPlan, write_untrained_checkpoint
 from aminet_export.onnx_graph import ONNX_FILE, export_onnx, trace
 from aminet_export.onnx_int8 import ONNX_INT8_FILE
 from aminet_runtime.bundle import Bundle
 from aminet_runtime.engines.openvino_import import shared_core
 from aminet_runtime.errors import ModelIncompatible
-from aminet_runtime.regions import REGION_COUNT
-from aminet_train.checkpoint import CheckpointInfo, load_info, load_model, save_checkpoint
-from aminet_train.networks import CONFIG_TYPES, Approach, build_network, config_from_json
-from aminet_train.preprocessing import PreprocessingConfig, in_channels
-from aminet_train.thresholds import ChosenRule
+from aminet_train.checkpoint import load_info, load_model
+from aminet_train.networks import CONFIG_TYPES, Approach
+from aminet_train.preprocessing import PreprocessingConfig
 
 GAP_CELLS = 0.045
 """Cells of the evidence for each pixel along an edge: 1/32 with the pooled head, 1/16 dense."""
@@ -93,13 +92,9 @@ def _save_untrained(bundle: Bundle, folder: Path) -> None:
         size_px=contract.network_size_px,
     )
     has_choice = "head" in {field.name for field in fields(CONFIG_TYPES[approach])}
-    config = config_from_json(approach, _head_of(bundle) if has_choice else {})
-    network = build_network(
-        config, in_channels=in_channels(preprocessing), size_px=preprocessing.size_px
-    )
-    rule = ChosenRule((0.5,) * REGION_COUNT, 0.5, 1)
-    info = CheckpointInfo(approach, config, preprocessing, metadata.regions, rule, training={})
-    save_checkpoint(folder, network.eval(), info)
+    settings = _head_of(bundle) if has_choice else {}
+    plan = UntrainedPlan(approach, preprocessing, metadata.regions, settings)
+    write_untrained_checkpoint(plan, folder)
 
 
 def _head_of(bundle: Bundle) -> dict[str, str]:

@@ -4,8 +4,10 @@
 options  what several verbs ask for
 run      one patient, cold and warm, stage by stage
 compare  beside other ways, interleaved
+scaling  time and memory against the size of the task
 gate     against limits; exit code 23
 selftest the gate on builds that are worse on purpose
+untrained  a bundle for speed alone
 conformance  write a conformance kit, or check a port with one
 data     loader and preparation
 

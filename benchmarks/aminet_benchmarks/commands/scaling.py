@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`aminet-benchmark scaling`: time and memory against the size of the task."""
+
+import argparse
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aminet_benchmarks.commands.options import (
+    add_output_options,
+    add_patient_option,
+    page,
+    patient_of,
+    to_json,
+    write_outputs,
+)
+from aminet_runtime.bundle import default_bundle_path
+from aminet_runtime.console import command_parser, progress_bar, run_command
+
+if TYPE_CHECKING:
+    from aminet_benchmarks.scaling.curve import Curve
+
+PROG = "aminet-benchmark scaling"
+SUMMARY = "time and memory against slices, pixels, patients, threads, jobs; training and export"
+MOST_CORES = 2
+EXAMPLE = """examples:
+  aminet-benchmark scaling --patient demo/p0700000 -o results     a quarter of an hour
+  aminet-benchmark scaling --quick                                two minutes"""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the verb and return its exit code."""
+    parser = command_parser(PROG, f"Measure {SUMMARY}.", EXAMPLE)
+    add_patient_option(parser)
+    parser.add_argument("--bundle", type=Path, metavar="DIR", help="default: the one shipped")
+    parser.add_argument("--quick", action="store_true", help="fewer and smaller points, once each")
+    parser.add_argument(
+        "--cores",
+        type=int,
+        nargs="+",
+        default=sorted(os.sched_getaffinity(0))[:MOST_CORES],
+        metavar="N",
+        help="numbers of the processors to use; default: the first two",
+    )
+    add_output_options(parser)
+    options = parser.parse_args(argv)
+    command = shlex.join([*PROG.split(), *argv])
+    return run_command(PROG, lambda: _scaling(options, command), debug=options.debug)
+
+
+def _scaling(options: argparse.Namespace, command: str) -> int:
+    from aminet_benchmarks.machine import describe_machine, machine_line
+    from aminet_benchmarks.plots import scaling_plot
+    from aminet_benchmarks.scaling.curve import curve_table
+
+    curves = _measure(options)
+    machine = describe_machine(cores=options.cores)
+    text = "\n\n".join(f"## {one.name.capitalize()}\n\n{curve_table(one)}" for one in curves)
+    values = to_json({"curves": [curve.to_json() for curve in curves], "machine": machine})
+    about = machine_line(machine)
+    picture = scaling_plot(curves, title=f"aminet-run, {machine['cpu']}")
+    text_page = page("Scaling", command, about, f"![curves](scaling.png)\n\n{text}")
+    write_outputs(
+        options.output,
+        {"scaling.png": picture, "scaling.md": text_page, "scaling.json": values},
+    )
+    print(values if options.json else f"{text}\n\n{about}")
+    return 0
+
+
+def _measure(options: argparse.Namespace) -> "list[Curve]":
+    import tempfile
+
+    from aminet_benchmarks.scaling.making import making_curves
+    from aminet_benchmarks.scaling.patients import Workplace, patient_curves
+    from aminet_benchmarks.scaling.plan import FULL, QUICK
+    from aminet_benchmarks.ways import Task
+
+    plan = (QUICK if options.quick else FULL).on(len(options.cores))
+    with (
+        patient_of(options) as patient,
+        tempfile.TemporaryDirectory(prefix="aminet-scaling-") as scratch,
+        progress_bar("scaling", quiet=options.quiet) as on_progress,
+    ):
+        done = iter(range(1, plan.points + 1))
+
+        def on_point(_curve: str) -> None:
+            on_progress(next(done), plan.points)
+
+        task = Task.of(patient, options.bundle or default_bundle_path())
+        place = Workplace(task, tuple(options.cores), Path(scratch), plan.rounds, on_point)
+        return [
+            *patient_curves(place, plan),
+            *making_curves(plan, Path(scratch), on_point=on_point),
+        ]
