@@ -10,6 +10,7 @@
 #   make test-lowest the runtime's tests with the oldest releases that pyproject.toml admits
 #   make sbom        what the wheel needs at run time, as a bill of materials in CycloneDX
 #   make licences    docs/licences.md anew from what is installed, and refuse what is not allowed
+#   make benchmark-scaling  time and memory against the size of the task, as curves
 #   make benchmark-selftest  the gate on builds that are worse on purpose: for an idle machine
 #   make benchmark-smoke  the gate on a small phantom with wide limits, as CI runs it
 
@@ -31,7 +32,7 @@ FOR_THE_RUNTIME := pytest hypothesis jsonschema nibabel
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-quick test-wheel test-wheel-twice check format fuzz benchmark
 .PHONY: benchmark-smoke examples clean standalone test-lowest sbom licences check-licences
-.PHONY: benchmark-selftest
+.PHONY: benchmark-selftest benchmark-scaling
 
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
@@ -168,10 +169,22 @@ fuzz: $(VENV)/.dev
 
 RESULTS ?= benchmark-results
 ROUNDS ?= 5
-benchmark: $(VENV)/.dev
+SHIPPED := runtime/aminet_runtime/bundles/mobilenetv2-int8
+UNTRAINED := $(DEMO)/efficientformerv2-untrained-int8
+
+# never trained: for its speed alone
+$(UNTRAINED): | $(VENV)/.dev
+	$(BIN)/aminet-benchmark untrained --model efficientformerv2 -o $@
+
+benchmark: $(VENV)/.dev $(UNTRAINED)
 	$(BIN)/aminet-phantom $(DEMO) --patients 1 --seed $(SEED)
-	$(BIN)/aminet-benchmark compare --patient $(DEMO_PATIENT) --rounds $(ROUNDS) -o $(RESULTS)
+	$(BIN)/aminet-benchmark compare --patient $(DEMO_PATIENT) --bundle $(SHIPPED) $(UNTRAINED) \
+		--isa native avx2 --rounds $(ROUNDS) -o $(RESULTS)
 	$(BIN)/aminet-benchmark gate --patient $(DEMO_PATIENT) -o $(RESULTS)
+
+benchmark-scaling: $(VENV)/.dev
+	$(BIN)/aminet-phantom $(DEMO) --patients 1 --seed $(SEED)
+	$(BIN)/aminet-benchmark scaling --patient $(DEMO_PATIENT) -o $(RESULTS)
 
 GOOD ?= 5
 benchmark-selftest: $(VENV)/.dev

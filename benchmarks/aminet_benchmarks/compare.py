@@ -3,7 +3,7 @@
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +16,11 @@ from aminet_benchmarks.measure import Runs, run_interleaved
 from aminet_benchmarks.twins import Twins, make_twins
 from aminet_benchmarks.ways import LABELS, Task, Way, command_of, require_plain
 from aminet_runtime.decision import find_regions
+from aminet_runtime.regions import REGION_COUNT
 
 OnProgress = Callable[[int, int], None]
+FLOOR_ROUNDS = 3
+"""It is the fastest that was reached, which more rounds hardly lower."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,8 @@ def compare_ways(
             environment=environment,
             on_progress=on_progress,
         )
-    floor = measure_floor(task, rounds=request.rounds, cores=request.cores, environment=environment)
+    rounds = min(request.rounds, FLOOR_ROUNDS)
+    floor = measure_floor(task, rounds=rounds, cores=request.cores, environment=environment)
     runs = {Way(one.name): one for one in found}
     return Comparison(
         bundle=task.bundle.name,
@@ -149,6 +153,24 @@ def scores_of(output: str) -> NDArray[np.float32]:
     slices = json.loads(output)["slices"]
     values = slices["probabilities"] if isinstance(slices, dict) else slices
     return np.array(values, np.float32)
+
+
+def summary_table(comparisons: Sequence[Comparison]) -> str:
+    """Return a Markdown table, a row a bundle and instruction set, for a first look."""
+    lines = [
+        "| bundle | instruction set | wall, s | peak RSS, MiB | script, s | report's way, s | "
+        + "against the report | floor, s | against the floor | decisions changed |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for one in comparisons:
+        ours, floor_s = one.runs[Way.OURS], one.floor.wall_s
+        lines.append(
+            f"| {one.bundle} | {one.isa} | {ours.wall_s:.2f} | {ours.peak_rss_mib:.0f} "
+            f"| {_wall_cell(one, Way.SCRIPT)} | {_wall_cell(one, Way.REPORT)} "
+            f"| {_speedup_cell(one, Way.REPORT)} | {floor_s:.2f} | {ours.wall_s / floor_s:.2f} x "
+            f"| {_changed_cell(one)} |"
+        )
+    return "\n".join(lines)
 
 
 def comparison_table(comparison: Comparison) -> str:
@@ -173,13 +195,33 @@ def comparison_table(comparison: Comparison) -> str:
     return "\n".join(lines)
 
 
+def _wall_cell(comparison: Comparison, way: Way) -> str:
+    return f"{comparison.runs[way].wall_s:.2f}" if way in comparison.runs else ""
+
+
+def _speedup_cell(comparison: Comparison, way: Way) -> str:
+    if way not in comparison.runs:
+        return ""
+    return f"{comparison.runs[way].wall_s / comparison.runs[Way.OURS].wall_s:.1f} x faster"
+
+
+def _changed_cell(comparison: Comparison) -> str:
+    """Say how many decisions the ways that run the same weights change, at most."""
+    changed = [
+        answers.decisions_changed
+        for way, answers in comparison.answers.items()
+        if way is not Way.OURS and answers is not None
+    ]
+    return f"{max(changed)} of {REGION_COUNT}" if changed else "not compared"
+
+
 def _answer_cell(way: Way, comparison: Comparison) -> str:
     if way is Way.OURS:
         return ""
     answers = comparison.answers[way]
     if answers is None:
         return "untrained, not compared"
-    return f"{answers.decisions_changed} of 15 ({answers.largest_difference:.2g})"
+    return f"{answers.decisions_changed} of {REGION_COUNT} ({answers.largest_difference:.2g})"
 
 
 def _compare_answers(

@@ -11,7 +11,7 @@ import psutil
 
 from aminet_export.isa_sweep import available_isas
 from aminet_runtime.cpu import cpu_flags, cpu_name
-from aminet_runtime.engines.openvino_import import ISA_VARIABLE
+from aminet_runtime.engines.openvino_import import ISA_VARIABLE, ISAS_LIKE_THE_CAP
 from aminet_runtime.errors import UsageError
 from aminet_train.provenance import git_commit, tool_versions
 
@@ -77,3 +77,10 @@ def isa_environment(isa: str) -> dict[str, str]:
     if isa.upper().startswith("AVX2"):
         variables[TORCH_VARIABLE] = "avx2"
     return variables
+
+
+def distinct_isas(isas: Sequence[str]) -> tuple[str, ...]:
+    """Leave out what this machine plays natively, where `native` is asked for, too."""
+    played = [isa for isa in available_isas() if isa in ISAS_LIKE_THE_CAP]
+    native = played[-1] if played and NATIVE in isas else None
+    return tuple(isa for isa in isas if isa.upper() != native)

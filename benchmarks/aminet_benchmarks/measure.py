@@ -22,6 +22,9 @@ POLL_SECONDS = 0.005
 POLLS_A_TREE = 10
 """Children are looked for more rarely, since that walks through all processes of the machine."""
 
+SLOW_FACTOR, SLOW_ROUNDS = 3.0, 2
+"""A command that takes three times as long as the first is counted in two rounds."""
+
 LONGEST_RUN_S = 1800.0
 MIB = 1024 * 1024
 _OURSELVES = "/proc/thread-self"
@@ -102,6 +105,9 @@ def run_interleaved(
 ) -> list[Runs]:
     """Run every command once per round, in turn, after one round that is not counted.
 
+    What takes far longer than the first command is counted in fewer rounds: its ratio to the first
+    is large, and need not be known to the percent.
+
     Args:
         commands: Name to argument list.
         rounds: Counted rounds.
@@ -112,15 +118,23 @@ def run_interleaved(
     Raises:
         GateFailed: A command ended with an error.
     """
-    runs: dict[str, list[Run]] = {name: [] for name in commands}
-    total = (rounds + 1) * len(commands)
-    for number in range(total):
-        name = list(commands)[number % len(commands)]
-        run = run_once(commands[name], cores=cores, environment=environment)
-        if number >= len(commands):
-            runs[name].append(run)
-        on_progress(number + 1, total)
-    return [Runs(name, tuple(found)) for name, found in runs.items()]
+    turns = list(commands)
+    total, done = (rounds + 1) * len(turns), 0
+    runs: dict[str, list[Run]] = {name: [] for name in turns}
+    for number in range(rounds + 1):
+        for name in turns:
+            runs[name].append(run_once(commands[name], cores=cores, environment=environment))
+            done += 1
+            on_progress(done, total)
+        if number == SLOW_ROUNDS:
+            slow = [name for name in turns if _is_slow(runs[name], runs[turns[0]])]
+            total -= len(slow) * (rounds - number)
+            turns = [name for name in turns if name not in slow]
+    return [Runs(name, tuple(found[1:])) for name, found in runs.items()]
+
+
+def _is_slow(runs: Sequence[Run], first: Sequence[Run]) -> bool:
+    return min(run.wall_s for run in runs) > SLOW_FACTOR * min(run.wall_s for run in first)
 
 
 def run_once(

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -11,9 +12,10 @@ from aminet_benchmarks.compare import (
     Request,
     compare_ways,
     comparison_table,
+    summary_table,
 )
 from aminet_benchmarks.floor import Floor
-from aminet_benchmarks.machine import isa_environment
+from aminet_benchmarks.machine import distinct_isas, isa_environment
 from aminet_benchmarks.measure import Run, Runs
 from aminet_benchmarks.ways import Task, Way, require_plain
 from aminet_runtime.errors import InputUnsupported, UsageError
@@ -92,6 +94,25 @@ def test_table_relates_the_medians_of_every_way_to_ours(comparison):
     assert report.endswith("| untrained, not compared |")
     assert "holds no such network" in absent
     assert "| 1.00 | 0.50 x |" in floor
+
+
+def test_summary_has_a_row_for_each_bundle_and_instruction_set(comparison):
+    alone = replace(comparison, bundle="b", isa="avx2", runs={Way.OURS: measured(Way.OURS, 1.0)})
+    alone = replace(alone, answers={Way.OURS: Answers(0, 0.0)})
+    first, second = summary_table([comparison, alone]).splitlines()[2:]
+    assert first == (
+        "| a-bundle | native | 2.00 | 200 | 3.00 | 8.00 | 4.0 x faster | 1.00 | 2.00 x | 1 of 15 |"
+    )
+    assert second == "| b | avx2 | 1.00 | 100 |  |  |  | 1.00 | 1.00 x | not compared |"
+
+
+def test_an_instruction_set_that_is_native_is_not_run_twice(monkeypatch):
+    monkeypatch.setattr("aminet_benchmarks.machine.available_isas", lambda: ("AVX2",))
+    assert distinct_isas(["native", "avx2"]) == ("native",)
+    assert distinct_isas(["avx2"]) == ("avx2",)
+    sets = ("AVX2", "AVX512_CORE", "AVX512_CORE_VNNI")
+    monkeypatch.setattr("aminet_benchmarks.machine.available_isas", lambda: sets)
+    assert distinct_isas(["native", "avx2"]) == ("native", "avx2")
 
 
 def test_json_holds_every_single_run(comparison):

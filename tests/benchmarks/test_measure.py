@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from aminet_benchmarks.measure import run_interleaved, run_once
+from aminet_benchmarks.measure import Run, run_interleaved, run_once
 from aminet_runtime.errors import GateFailed
 
 CORES = sorted(os.sched_getaffinity(0))[:1]
@@ -59,6 +59,28 @@ def test_commands_take_turns_and_the_first_round_is_not_counted(tmp_path):
     assert log.read_text() == "ABABAB"
     assert [(found.name, len(found.runs)) for found in runs] == [("A", 2), ("B", 2)]
     assert seen[-1] == (6, 6)
+
+
+def test_a_command_that_takes_far_longer_is_counted_in_fewer_rounds(monkeypatch):
+    walls_s = {"quick": 1.0, "similar": 2.9, "slow": 10.0}
+    order: list[str] = []
+
+    def pretend(command, **_where):
+        order.append(command[0])
+        return Run(walls_s[command[0]], 1.0, "", cpu_s=1.0, kernel_rss_mib=1.0)
+
+    monkeypatch.setattr("aminet_benchmarks.measure.run_once", pretend)
+    seen: list[tuple[int, int]] = []
+    runs = run_interleaved(
+        {name: [name] for name in walls_s},
+        rounds=4,
+        cores=CORES,
+        on_progress=lambda done, total: seen.append((done, total)),
+    )
+    assert {one.name: len(one.runs) for one in runs} == {"quick": 4, "similar": 4, "slow": 2}
+    assert order[:3] == ["quick", "similar", "slow"]
+    assert order[-2:] == ["quick", "similar"]
+    assert seen[-1][0] == len(order)
 
 
 def test_a_command_that_fails_is_no_measurement():

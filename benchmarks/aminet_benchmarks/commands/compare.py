@@ -29,9 +29,10 @@ SUMMARY = "aminet-run beside other ways to answer, interleaved"
 WAYS = [way.value for way in Way]
 EXAMPLE = """examples:
   aminet-benchmark compare --patient demo/p0700000 --rounds 7 -o results
-  aminet-benchmark compare --bundle mobilenetv2-int8 efficientformerv2-int8 \\
-                           --isa native avx2 --ways ours script report
-                           both networks, and an older machine, against the floor"""
+  aminet-benchmark untrained --model efficientformerv2 -o efficientformerv2-untrained-int8
+  aminet-benchmark compare --bundle mobilenetv2-int8 efficientformerv2-untrained-int8 \\
+                           --isa native avx2 -o results
+                           two networks, and an older machine, against the floor"""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -52,7 +53,11 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--rounds", type=int, default=5, help="counted runs of each; default 5")
     parser.add_argument(
-        "--isa", nargs="+", default=["native"], metavar="SET", help="native, avx2, ..."
+        "--isa",
+        nargs="+",
+        default=["native"],
+        metavar="SET",
+        help="native, avx2, ...; one that native is anyway is run once",
     )
     add_cores_option(parser)
     add_output_options(parser)
@@ -62,14 +67,14 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _compare(options: argparse.Namespace, command: str) -> int:
-    from aminet_benchmarks.compare import Request, compare_ways, comparison_table
-    from aminet_benchmarks.machine import machine_line
+    from aminet_benchmarks.compare import Request, compare_ways, comparison_table, summary_table
+    from aminet_benchmarks.machine import distinct_isas, machine_line
 
     ways = tuple(way for way in Way if way is Way.OURS or way.value in options.ways)
     comparisons = []
     with patient_of(options) as patient:
         for bundle in options.bundle or [default_bundle_path()]:
-            for isa in options.isa:
+            for isa in distinct_isas(options.isa):
                 request = Request(
                     ways=ways,
                     rounds=require_count("--rounds", options.rounds),
@@ -82,7 +87,10 @@ def _compare(options: argparse.Namespace, command: str) -> int:
                         compare_ways(patient, bundle, request, on_progress=on_progress)
                     )
     text = "\n\n".join(
-        f"## {one.bundle}, {one.isa}\n\n{comparison_table(one)}" for one in comparisons
+        [
+            summary_table(comparisons),
+            *(f"## {one.bundle}, {one.isa}\n\n{comparison_table(one)}" for one in comparisons),
+        ]
     )
     values = to_json([one.to_json() for one in comparisons])
     title = "Comparison of ways to answer"
