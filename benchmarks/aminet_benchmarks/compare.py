@@ -157,11 +157,19 @@ def scores_of(output: str) -> NDArray[np.float32]:
 
 def summary_table(comparisons: Sequence[Comparison]) -> str:
     """Return a Markdown table, a row a bundle and instruction set, for a first look."""
-    lines = [
-        "| bundle | instruction set | wall, s | peak RSS, MiB | script, s | report's way, s | "
-        + "against the report | floor, s | against the floor | decisions changed |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
+    columns = (
+        "bundle",
+        "instruction set",
+        "wall, s",
+        "peak RSS, MiB",
+        "script, s",
+        "report's way, s",
+        "against the report",
+        "floor, s",
+        "against the floor",
+        "decisions changed",
+    )
+    lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
     for one in comparisons:
         ours, floor_s = one.runs[Way.OURS], one.floor.wall_s
         lines.append(

@@ -27,7 +27,6 @@ SLOW_FACTOR, SLOW_ROUNDS = 3.0, 2
 
 LONGEST_RUN_S = 1800.0
 MIB = 1024 * 1024
-_OURSELVES = "/proc/thread-self"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,11 +149,10 @@ def run_once(
         started = time.perf_counter()
         process = _start(command, output, errors, cores=cores, environment=environment)
         watch = _PeakMemory(process.pid)
-        queued_before_s = _queued_s(_OURSELVES)  # from here on we wait to see the end
         with _killed_after(LONGEST_RUN_S, process):
             os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it stays, to be asked
         wall_s = time.perf_counter() - started
-        queued_s = _queued_s(f"/proc/{process.pid}") + _queued_s(_OURSELVES) - queued_before_s
+        queued_s = _queued_s(process.pid)
         process.wait()
         watch.join()
         _require_success(process, wall_s, command, _content(errors))
@@ -232,13 +230,14 @@ def _children_cpu_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _queued_s(process: str) -> float:
-    """Return how long a thread has stood in the queue; 0 where the kernel does not tell.
+def _queued_s(pid: int) -> float:
+    """Return how long the first thread of a process has stood in the queue for a processor.
 
-    Source: docs.kernel.org/scheduler/sched-stats.html, /proc/<pid>/schedstat, second figure in ns.
+    0 where the kernel does not tell.
+    Source: docs.kernel.org/scheduler/sched-stats.html, /proc/<pid>/schedstat, second figure, in ns.
     """
     try:
-        return int(Path(process, "schedstat").read_text().split()[1]) / 1e9
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
     except (OSError, IndexError, ValueError):
         return 0.0
 

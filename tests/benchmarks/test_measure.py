@@ -107,8 +107,8 @@ def test_sleeping_counts_and_waiting_for_a_processor_does_not():
         for other in others:
             other.wait(timeout=60)
     assert run.queued_s > 0.1
-    # what is left is computing; starting and ending overlap with ours by some ms
-    assert run.cpu_s * 0.8 < run.undisturbed_s < run.wall_s - 0.1
+    # what is left is computing, a tenth of which may be other threads' of the start
+    assert run.cpu_s * 0.9 < run.undisturbed_s < run.wall_s - 0.1
 
     asleep = run_once(python("import time; time.sleep(0.5)"), cores=CORES)
     assert asleep.undisturbed_s > 0.5
