@@ -39,6 +39,7 @@ class Run:
         output: What it printed.
         cpu_s: Processor time, of the children too.
         kernel_rss_mib: High-water mark of the process alone, as the kernel counts it (VmHWM).
+        tree_rss_mib: Largest sum over the process and its children, by psutil.
         queued_s: How long its first thread was ready and waited for a processor that others had.
     """
 
@@ -47,6 +48,7 @@ class Run:
     output: str
     cpu_s: float
     kernel_rss_mib: float
+    tree_rss_mib: float = 0.0
     queued_s: float = 0.0
 
     @property
@@ -90,6 +92,7 @@ class Runs:
             "cpu_s": self.cpu_s,
             "peak_rss_mib": self.peak_rss_mib,
             "kernel_rss_mib": statistics.median(run.kernel_rss_mib for run in self.runs),
+            "tree_rss_mib": statistics.median(run.tree_rss_mib for run in self.runs),
             "runs": [[run.wall_s, run.peak_rss_mib] for run in self.runs],
         }
 
@@ -162,6 +165,7 @@ def run_once(
             _content(output),
             cpu_s=_children_cpu_s() - cpu_before_s,
             kernel_rss_mib=watch.kernel_bytes / MIB,
+            tree_rss_mib=watch.tree_bytes / MIB,
             queued_s=queued_s,
         )
 

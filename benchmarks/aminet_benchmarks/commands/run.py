@@ -3,27 +3,29 @@
 
 import argparse
 import json
+import shlex
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from aminet_benchmarks.commands.options import (
     add_cores_option,
     add_output_options,
     add_patient_option,
+    page,
     patient_of,
     require_count,
     to_json,
     write_outputs,
 )
 from aminet_runtime.bundle import default_bundle_path
-from aminet_runtime.console import command_parser, run_command
+from aminet_runtime.console import command_parser, progress_bar, run_command
 
 PROG = "aminet-benchmark run"
 SUMMARY = "one patient, cold and warm, stage by stage"
 EXAMPLE = """example:
-  aminet-benchmark run --patient demo/p0700000 --isa avx2"""
+  aminet-benchmark run --patient demo/p0700000 --isa avx2 -o results"""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -36,10 +38,11 @@ def main(argv: Sequence[str]) -> int:
     add_cores_option(parser)
     add_output_options(parser)
     options = parser.parse_args(argv)
-    return run_command(PROG, lambda: _run(options), debug=options.debug)
+    command = shlex.join([*PROG.split(), *argv])
+    return run_command(PROG, lambda: _run(options, command), debug=options.debug)
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace, command: str) -> int:
     from aminet_benchmarks.machine import describe_machine, isa_environment, machine_line
     from aminet_benchmarks.measure import run_interleaved
     from aminet_benchmarks.ways import our_command
@@ -47,7 +50,7 @@ def _run(options: argparse.Namespace) -> int:
     bundle = options.bundle or default_bundle_path()
     threads = len(options.cores)
     staged = [sys.executable, "-m", "aminet_benchmarks.staged_run"]
-    with patient_of(options) as patient:
+    with patient_of(options) as patient, progress_bar("run", quiet=options.quiet) as on_progress:
         whole, stages = run_interleaved(
             {
                 "aminet-run": our_command([patient], bundle, threads=threads),
@@ -56,20 +59,25 @@ def _run(options: argparse.Namespace) -> int:
             rounds=require_count("--rounds", options.rounds),
             cores=options.cores,
             environment=isa_environment(options.isa),
+            on_progress=on_progress,
         )
-    found = [json.loads(run.output) for run in stages.runs]
-    medians = {
+    medians = _medians([json.loads(run.output) for run in stages.runs])
+    machine = describe_machine(cores=options.cores)
+    process = whole.to_json()
+    values = to_json({"isa": options.isa, "process": process, "ms": medians, "machine": machine})
+    text = f"{_table(medians)}\n\n{_process_table(process)}"
+    about = machine_line(machine)
+    text_page = page(f"One patient, {options.isa}", command, about, text)
+    write_outputs(options.output, {"run.md": text_page, "run.json": values})
+    print(values if options.json else f"{text}\n\n{about}")
+    return 0
+
+
+def _medians(found: Sequence[dict[str, dict[str, float]]]) -> dict[str, dict[str, float]]:
+    return {
         kind: {name: statistics.median(one[kind][name] for one in found) for name in found[0][kind]}
         for kind in ("cold", "warm")
     }
-    machine = describe_machine(cores=options.cores)
-    values = {"isa": options.isa, "process": whole.to_json(), "ms": medians, "machine": machine}
-    write_outputs(options.output, {"run.json": to_json(values)})
-    print(to_json(values) if options.json else _table(medians))
-    if not options.json:
-        print(f"whole process {whole.wall_s:.2f} s, {whole.peak_rss_mib:.0f} MiB at the peak")
-        print(machine_line(machine))
-    return 0
 
 
 def _table(medians: dict[str, dict[str, float]]) -> str:
@@ -78,4 +86,18 @@ def _table(medians: dict[str, dict[str, float]]) -> str:
         f"| {name} | {cold:.1f} | {medians['warm'][name]:.1f} |"
         for name, cold in medians["cold"].items()
     ]
+    return "\n".join(lines)
+
+
+def _process_table(process: Mapping[str, object]) -> str:
+    """Return the whole process, and its memory by two observers: they should agree."""
+    rows = {
+        "wall, s": "wall_s",
+        "wall without the queue for a processor, s": "undisturbed_s",
+        "processor time, s": "cpu_s",
+        "peak memory of the process tree by psutil, MiB": "tree_rss_mib",
+        "peak memory of the process by the kernel, MiB": "kernel_rss_mib",
+    }
+    lines = ["| whole process | median |", "|---|---|"]
+    lines += [f"| {label} | {process[key]:.4g} |" for label, key in rows.items()]
     return "\n".join(lines)

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+import json
+import os
+
+import pytest
+
+from aminet_benchmarks.cli import main
+
+CORES = sorted(os.sched_getaffinity(0))[:1]
+STAGES = ("start", "compile", "decode", "infer", "decide", "write")
+
+
+def test_run_tells_where_the_time_goes_cold_and_warm(write_patient, bundle_path, tmp_path, capsys):
+    place = ["--patient", str(write_patient()), "--bundle", str(bundle_path)]
+    output = tmp_path / "results"
+    cores = ["--cores", *map(str, CORES)]
+    assert main(["run", *place, *cores, "--rounds", "1", "-o", str(output)]) == 0
+
+    printed = capsys.readouterr().out
+    assert "| ms | cold | warm |" in printed
+    assert "Made by `aminet-benchmark run" in (output / "run.md").read_text()
+    values = json.loads((output / "run.json").read_text())
+    cold, warm = values["ms"]["cold"], values["ms"]["warm"]
+    assert set(STAGES) < set(cold)
+    assert all(value >= -1.0 for value in cold.values())  # stages are differences of clocks
+    spent = sum(cold[stage] for stage in STAGES if stage != "write")
+    assert spent == pytest.approx(cold["total"], abs=1.0)
+    assert warm["compile"] < cold["compile"]
+    assert 0 < cold["slice_p50"] <= cold["slice_p95"]
+    assert values["machine"]["bound_to"] == CORES
+    # two observers of one process: psutil looks rarely, the kernel's mark only rises
+    process = values["process"]
+    assert 0.5 * process["kernel_rss_mib"] < process["tree_rss_mib"]
+    assert process["peak_rss_mib"] >= process["kernel_rss_mib"]
+
+
+def test_run_refuses_an_instruction_set_that_the_machine_lacks(write_patient, bundle_path, capsys):
+    place = ["--patient", str(write_patient()), "--bundle", str(bundle_path)]
+    assert main(["run", *place, "--isa", "sse9"]) == 2
+    assert "cannot play the instruction set sse9" in capsys.readouterr().err
+
+
+def test_run_refuses_no_rounds(write_patient, bundle_path, capsys):
+    place = ["--patient", str(write_patient()), "--bundle", str(bundle_path)]
+    assert main(["run", *place, "--rounds", "0"]) == 2
+    assert "--rounds 0 is below 1" in capsys.readouterr().err
