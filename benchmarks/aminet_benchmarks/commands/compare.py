@@ -70,11 +70,13 @@ def _compare(options: argparse.Namespace, command: str) -> int:
     from aminet_benchmarks.compare import Request, compare_ways, comparison_table, summary_table
     from aminet_benchmarks.machine import distinct_isas, machine_line
 
+    isas = distinct_isas(options.isa)
+    same = [isa for isa in options.isa if isa not in isas]
     ways = tuple(way for way in Way if way is Way.OURS or way.value in options.ways)
     comparisons = []
     with patient_of(options) as patient:
         for bundle in options.bundle or [default_bundle_path()]:
-            for isa in distinct_isas(options.isa):
+            for isa in isas:
                 request = Request(
                     ways=ways,
                     rounds=require_count("--rounds", options.rounds),
@@ -89,6 +91,7 @@ def _compare(options: argparse.Namespace, command: str) -> int:
     text = "\n\n".join(
         [
             summary_table(comparisons),
+            *(f"`{isa}` is what this machine plays natively." for isa in same),
             *(f"## {one.bundle}, {one.isa}\n\n{comparison_table(one)}" for one in comparisons),
         ]
     )
