@@ -146,7 +146,8 @@ def _plan(options: argparse.Namespace) -> "ExportPlan":
 def _show(report: "StepReport", *, quiet: bool) -> None:
     if not quiet:
         clear = "\r\033[K" if sys.stderr.isatty() else ""
-        print(f"{clear}{report.name}: {report.result} ({report.seconds:.1f} s)", file=sys.stderr)
+        times = f"{report.seconds:.1f} s, {report.cpu_seconds:.1f} s of CPU"
+        print(f"{clear}{report.name}: {report.result} ({times})", file=sys.stderr)
 
 
 def _table(report: "ExportReport | EnsembleReport") -> str:

@@ -126,6 +126,14 @@ def parity_patients(source: Source) -> list[PreparedPatient]:
     return source.patients[Split.TEST][:PARITY_PATIENTS]
 
 
+def known_stages(plan: ExportPlan, held_out: HeldOut) -> StageScores:
+    """Return the stages that have scored the parity patients already, among all test patients."""
+    return {
+        IR_FLOAT: held_out.reference.scores[:PARITY_PATIENTS],
+        shipped_stage(plan.precision): held_out.shipped.scores[:PARITY_PATIENTS],
+    }
+
+
 def judge_parity(source: Source, networks: Networks, stages: StageScores) -> dict[str, Parity]:
     """Compare the stages on cached test patients.
 

@@ -12,6 +12,7 @@ from aminet_export.judge import (
     judge_accuracy,
     judge_instruction_sets,
     judge_parity,
+    known_stages,
     parity_patients,
     shipped_stage,
     stage_scorers,
@@ -96,7 +97,7 @@ class _Workshop:
         """Let held-out patients and other instruction sets judge it."""
         with self.log.step("compare") as step:
             accuracy = judge_accuracy(self.plan, source, networks)
-            parity = self._compare_stages(source, networks)
+            parity = self._compare_stages(source, networks, accuracy)
             full_size = judge_full_size(self.plan, source, networks, self.folder)
             step.result = _compared(accuracy, parity[shipped_stage(self.plan.precision)])
         with self.log.step("sweep instruction sets") as step:
@@ -135,10 +136,16 @@ class _Workshop:
                 )
                 step.result = f"{(self.folder / ONNX_INT8_FILE).stat().st_size / 1e6:.1f} MB"
 
-    def _compare_stages(self, source: Source, networks: Networks) -> dict[str, Parity]:
+    def _compare_stages(
+        self, source: Source, networks: Networks, accuracy: Accuracy
+    ) -> dict[str, Parity]:
         scorers = stage_scorers(self.plan, source, networks, self.folder, source.cached_shape)
+        known = known_stages(self.plan, accuracy.held_out)
         patients = parity_patients(source)
-        stages = {name: source.score_patients(s, patients) for name, s in scorers.items()}
+        stages = {
+            name: known.get(name) or source.score_patients(scorer, patients)
+            for name, scorer in scorers.items()
+        }
         return judge_parity(source, networks, stages)
 
 

@@ -2,6 +2,7 @@
 """An export is a list of named steps, each with result and time; a failure names its step."""
 
 import errno
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,11 +20,14 @@ class StepReport:
         name: Of the step.
         result: What came out of it, in a few words.
         seconds: How long it took.
+        cpu_seconds: Of processor time on all cores, also of processes that it started and awaited:
+            what a busy machine does not lengthen.
     """
 
     name: str
     result: str
     seconds: float
+    cpu_seconds: float
 
     def to_json(self) -> dict[str, str | float]:
         """Return plain JSON values."""
@@ -63,7 +67,7 @@ class StepLog:
     @contextmanager
     def step(self, name: str) -> Iterator[Step]:
         """Time a step; put its name in front of the message of what goes wrong in it."""
-        started = time.perf_counter()
+        started, cpu_started = time.perf_counter(), _cpu_seconds()
         step = Step()
         try:
             yield step
@@ -75,8 +79,13 @@ class StepLog:
             raise OutputNotWritable(
                 f"step '{name}': there is no space left", case=CASE_NO_SPACE, hint="free some"
             ) from error
-        self.done.append(StepReport(name, step.result, time.perf_counter() - started))
+        seconds, cpu_seconds = time.perf_counter() - started, _cpu_seconds() - cpu_started
+        self.done.append(StepReport(name, step.result, seconds, cpu_seconds))
         self.on_step(self.done[-1])
+
+
+def _cpu_seconds() -> float:
+    return sum(os.times()[:4])  # user and system, of this process and of those awaited
 
 
 def _named(error: AminetError, step: str) -> AminetError:

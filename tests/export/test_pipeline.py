@@ -73,6 +73,7 @@ def test_the_self_test_holds_in_the_runtimes_engine(report):
 def test_names_every_step_in_order_with_result_and_time(report, steps):
     assert steps == STEPS == [step.name for step in report.steps]
     assert all(step.result and step.seconds >= 0 for step in report.steps)
+    assert any(step.cpu_seconds > 0 for step in report.steps)
 
 
 def test_float_stages_agree_with_torch(report):
