@@ -20,6 +20,7 @@ from aminet_export.onnx_int8 import ONNX_INT8_FILE
 from aminet_export.openvino_ir import annotate, read, save
 from aminet_export.openvino_scorer import openvino_scorer
 from aminet_export.plan import Backend, ExportPlan, Verdict
+from aminet_export.shared_planes import share_planes_in_ir, share_planes_in_onnx
 from aminet_export.source import Source
 from aminet_runtime.bundle import (
     METADATA,
@@ -111,10 +112,12 @@ def write_selftest_of(folder: Path, contents: BundleContents) -> int:
     source = contents.source
     patient = parity_patients(source)[0]
     numbers = [int(share * patient.slice_count) for share in SAMPLE_SHARES]
-    slices_hu = upscaled(np.concatenate([source.slice_hu(patient, number) for number in numbers]))
+    views_hu = upscaled(np.concatenate([source.slice_hu(patient, number) for number in numbers]))
+    _planes, first_views = np.unique(source.plane_of_view, return_index=True)
+    planes_hu = views_hu[:, first_views]  # what the first window of each channel shows
     in_hu = all(channel.in_hu for channel in contents.info.preprocessing.channels)
-    stored = np.rint(slices_hu).astype(np.int16) if in_hu else slices_hu
-    shown = stored.astype(np.float32)
+    stored = np.rint(planes_hu).astype(np.int16) if in_hu else planes_hu
+    shown = stored.astype(np.float32)[:, source.plane_of_view]
     scorer = openvino_scorer(contents.networks.shipped.model, (1, *shown.shape[1:]))
     answers = scorer(part[np.newaxis] for part in shown)
     write_selftest(folder / SELFTEST, SelfTest(stored, answers))
@@ -167,12 +170,16 @@ def _annotate_networks(folder: Path, contents: BundleContents) -> None:
     """Write the same keys into the IR's rt_info and the ONNX files' metadata_props."""
     sections = {"model_info": _model_info(contents), "aminet_info": _aminet_info(contents)}
     model = read(folder)
+    if contents.source.shares_planes:
+        share_planes_in_ir(model, contents.source.plane_of_view)
     for section, values in sections.items():
         annotate(model, values, section=section)
     save(model, folder, contents.plan.precision)
     flat = {f"{name} {key}": v for name, values in sections.items() for key, v in values.items()}
     for name in (ONNX_FILE, ONNX_INT8_FILE):
         if (folder / name).exists():
+            if contents.source.shares_planes:
+                share_planes_in_onnx(folder / name, contents.source.plane_of_view)
             add_onnx_metadata(folder / name, flat)
 
 
@@ -257,7 +264,13 @@ def _input_contract(contents: BundleContents) -> InputContract:
         training_spacing_mm=tuple(round(float(mm), 4) for mm in spacing_mm),  # type: ignore[arg-type]  # three
         training_shape=tuple(shape.tolist()),
         network_size_px=preprocessing.size_px,
+        window_counts=_window_counts(contents),
     )
+
+
+def _window_counts(contents: BundleContents) -> tuple[int, ...] | None:
+    views_hu = contents.info.preprocessing.views_hu
+    return tuple(map(len, views_hu)) if contents.source.shares_planes else None
 
 
 def _engine_metrics(report: dict[str, Any] | None) -> EngineMetrics | None:

@@ -51,9 +51,7 @@ def judge_full_size(plan: ExportPlan, source: Source, networks: Networks, folder
     scores: Mapping[str, NDArray[np.float32]] = {}
     if patient is not None:
         scores = score_folder(
-            patient,
-            source.model.preprocessing,
-            source.info.preprocessing.channels,
+            source.folder_slices(patient),
             lambda shape: stage_scorers(plan, source, networks, folder, shape),
         )
     parity = _compare_stages(scores, networks)

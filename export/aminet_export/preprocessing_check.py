@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from aminet_export.openvino_scorer import compile_like_runtime
 from aminet_export.quantize import RESIZE
-from aminet_export.slices import folder_fingerprint, folder_slices
+from aminet_export.slices import folder_fingerprint
 from aminet_export.source import Source
 from aminet_runtime.errors import GateFailed
 from aminet_train.cohort.prepared import IMAGE_LEVELS, PreparedPatient
@@ -52,7 +52,7 @@ def folder_difference(model: ov.Model, source: Source, folder: Path) -> float:
     channels, window = source.info.preprocessing.channels, source.info.window
     patient = _patient_of(source, folder_fingerprint(folder, channels))
     largest, run = 0.0, None
-    for part in folder_slices(folder, channels, window):
+    for part in source.folder_slices(folder):
         run = run or network_input(model, part.shape)
         if run is None:
             return 0.0

@@ -1,19 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Score patients: from the cache of training, or a folder at full size."""
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aminet_export.engines import Scorer
-from aminet_export.slices import CachedSlices, folder_slices
+from aminet_export.slices import CachedSlices, FolderSlice
 from aminet_export.steps import OnProgress
-from aminet_runtime.patient import Channel
 from aminet_runtime.regions import REGION_COUNT
 from aminet_train.cohort.prepared import PreparedPatient
-from aminet_train.preprocessing import Preprocessing
 
 
 def score_cached(
@@ -32,17 +29,13 @@ def score_cached(
 
 
 def score_folder(
-    folder: Path,
-    preprocessing: Preprocessing,
-    channels: tuple[Channel, ...],
+    slices: Iterable[FolderSlice],
     scorers_for: Callable[[tuple[int, int, int, int]], Mapping[str, Scorer]],
 ) -> dict[str, NDArray[np.float32]]:
     """Score all slices of a patient folder at full size, slice by slice in all engines.
 
     Args:
-        folder: Patient folder.
-        preprocessing: Of the checkpoint.
-        channels: Of the checkpoint.
+        slices: Of the folder.
         scorers_for: Makes the engines for slices of the shape [1, C, H, W].
 
     Returns:
@@ -50,7 +43,7 @@ def score_folder(
     """
     scorers: Mapping[str, Scorer] = {}
     scores: dict[str, NDArray[np.float32]] = {}
-    for part in folder_slices(folder, channels, preprocessing.window):
+    for part in slices:
         scorers = scorers or scorers_for(part.shape)
         for name, scorer in scorers.items():
             rows = scores.setdefault(name, np.empty((part.count, REGION_COUNT), np.float32))

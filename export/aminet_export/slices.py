@@ -14,7 +14,12 @@ from aminet_runtime.scan import Scan
 from aminet_runtime.slice_window import fill_planes, window_step
 from aminet_runtime.track_record import scan_fingerprint
 from aminet_train.cohort.prepared import PreparedPatient
-from aminet_train.preprocessing import Preprocessing, SliceWindow
+from aminet_train.preprocessing import (
+    Preprocessing,
+    PreprocessingConfig,
+    SliceWindow,
+    planes_of_views,
+)
 
 
 class CachedSlices(Protocol):
@@ -40,7 +45,7 @@ class CachedImages:
 
     Attributes:
         preprocessing: Of the checkpoint.
-        planes: C of the network's input.
+        planes: Of the network's input: a view and a neighbour each.
     """
 
     preprocessing: Preprocessing
@@ -93,7 +98,7 @@ class FolderSlice:
     Attributes:
         index: Canonical number, 0 the lowest.
         count: How many slices the patient has.
-        slices_hu: float32 [1, C, H, W]; the same memory for all slices.
+        slices_hu: float32 [1, C, H, W]; may be the same memory for all slices.
     """
 
     index: int
@@ -108,15 +113,21 @@ class FolderSlice:
 
 
 def folder_slices(
-    folder: Path, channels: tuple[Channel, ...], window: SliceWindow
+    folder: Path, config: PreprocessingConfig, window: SliceWindow
 ) -> Iterator[FolderSlice]:
-    """Yield the slices of a patient folder with their neighbours, read as in the runtime."""
+    """Yield the slices of a patient folder with their neighbours, read as in the runtime.
+
+    A channel with several windows has a plane for each, all of them alike.
+    """
+    channels, plane_of_view = config.channels, planes_of_views(config, window)
+    has_one_view_each = config.views == len(channels)
     with Scan.open(PatientFolder.open(folder), channels) as scan:
         count, height, width = scan.shape
         step = window_step(window.spacing_mm, slice_spacing_mm=scan.spacing_mm[2])
         slices_hu = np.empty((1, len(channels) * window.size, height, width), np.float32)
         for index in fill_planes(scan.slices(), slices_hu[0], window=window.size, step=step):
-            yield FolderSlice(index, count, slices_hu)
+            shown = slices_hu if has_one_view_each else slices_hu[:, plane_of_view]
+            yield FolderSlice(index, count, shown)
 
 
 def folder_fingerprint(folder: Path, channels: tuple[Channel, ...]) -> str:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an export starts from: a checkpoint, and patients that fit it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from aminet_export.accuracy import Labels, Scores
 from aminet_export.engines import Scorer
 from aminet_export.openvino_scorer import openvino_scorer
 from aminet_export.scoring import score_cached
-from aminet_export.slices import CachedImages, CachedSlices
+from aminet_export.slices import CachedImages, CachedSlices, FolderSlice, folder_slices
 from aminet_export.spiral_slices import DrawnMaxima, require_fitted_on
 from aminet_export.steps import OnProgress
 from aminet_runtime.errors import (
@@ -27,12 +27,11 @@ from aminet_train.cohort.prepared import PreparedCohort, PreparedPatient
 from aminet_train.cohort.splits import Split
 from aminet_train.model import DeployableModel
 from aminet_train.networks import Approach
-from aminet_train.preprocessing import PreprocessingConfig
+from aminet_train.preprocessing import Preprocessing, PreprocessingConfig, planes_of_views
 from aminet_train.thresholds import ChosenRule, choose_rule
 
 CASE_DATA = 22
 CASE_LEAKING = 23
-CASE_VIEWS = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,7 @@ class Source:
 
     Attributes:
         info: The checkpoint's.
-        model: The whole model in torch.
+        model: The whole model in torch; it takes a plane for each window of a channel.
         patients: By split; none is empty.
         shown: How these patients are shown to the engines.
         prepared: What their cohort was prepared with.
@@ -62,13 +61,23 @@ class Source:
 
     @property
     def planes(self) -> int:
-        """C of the network's input."""
+        """Planes of the network's input."""
         return self.shown.shape[1]
 
     @property
     def cached_shape(self) -> tuple[int, int, int, int]:
         """Shape of one cached slice as the network's input."""
         return self.shown.shape
+
+    @property
+    def plane_of_view(self) -> list[int]:
+        """For each plane of the network's input, the plane of the bundle's input that it shows."""
+        return planes_of_views(self.info.preprocessing, self.info.window)
+
+    @property
+    def shares_planes(self) -> bool:
+        """Whether a channel has several windows, each of which has a plane here."""
+        return len(set(self.plane_of_view)) < self.planes
 
     def labels(self, split: Split) -> Labels:
         """Return the truth of each patient of a split."""
@@ -100,6 +109,10 @@ class Source:
         """Return a cached slice with its neighbours as float32 [1, C, h, w] in HU."""
         return self.shown.slice_hu(patient, number)
 
+    def folder_slices(self, folder: Path) -> Iterator[FolderSlice]:
+        """Yield the slices of a patient folder at full size, as the network's input."""
+        return folder_slices(folder, self.info.preprocessing, self.info.window)
+
     def cached_planes(self, patient: PreparedPatient, number: int) -> NDArray[np.float32]:
         """Return a cached slice with its neighbours as float32 [1, C, h, w] in 0..1."""
         planes = patient.planes(np.array([number], np.int32), self.info.window)
@@ -118,6 +131,7 @@ def load_source(checkpoint: Path, data: tuple[Path, ...], *, on_progress: OnProg
             or the splits are by slice.
     """
     info, model = load_model(checkpoint)
+    model = _with_a_plane_a_view(info, model)
     cohort, patients = gather_patients(_each_once(data))
     _require_exportable(info, cohort)
     _require_all_splits(patients)
@@ -150,10 +164,18 @@ def _fits(info: CheckpointInfo, root: Path) -> bool:
     return not learned.isdisjoint(info.training["data"][Split.TRAIN.value]["fingerprints"])
 
 
+def _with_a_plane_a_view(info: CheckpointInfo, model: DeployableModel) -> DeployableModel:
+    """Give each window of a channel a plane of its own, so that cached slices can be shown."""
+    if info.preprocessing.views == len(info.preprocessing.channels):
+        return model
+    apart = Preprocessing(info.preprocessing.one_plane_a_view(), info.window)
+    return DeployableModel(apart, model.network).eval()
+
+
 def _shown(info: CheckpointInfo, model: DeployableModel) -> CachedSlices:
     if info.approach is Approach.SPIRAL:
         return DrawnMaxima()
-    planes = len(info.preprocessing.channels) * info.window.size
+    planes = info.preprocessing.views * info.window.size
     return CachedImages(model.preprocessing, planes)
 
 
@@ -163,12 +185,6 @@ def _require_exportable(info: CheckpointInfo, cohort: PreparedCohort) -> None:
             "slices of one patient are on both sides of the splits: no figure would mean anything",
             case=CASE_LEAKING,
             hint="prepare and train with splits by patient",
-        )
-    if info.preprocessing.views != len(info.preprocessing.channels):
-        raise ModelIncompatible(
-            "a channel has several windows: the cache does not tell its HU, which export needs",
-            case=CASE_VIEWS,
-            hint="train with one window a channel",
         )
 
 

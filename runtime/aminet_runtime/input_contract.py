@@ -25,6 +25,8 @@ class InputContract:
         training_spacing_mm: Typical (x, y, z) of the training data.
         training_shape: Typical (x, y, z) voxel counts of the training data.
         network_size_px: Height and width that the graph resizes to; for information.
+        window_counts: In how many windows the graph shows each channel to the network, for
+            information; None if in one each.
     """
 
     channels: tuple[Channel, ...]
@@ -34,6 +36,7 @@ class InputContract:
     training_spacing_mm: tuple[float, float, float]
     training_shape: tuple[int, int, int]
     network_size_px: tuple[int, int]
+    window_counts: tuple[int, ...] | None = None
 
     @property
     def planes(self) -> int:
@@ -54,10 +57,12 @@ class InputContract:
             training_spacing_mm=_three(_positive(values, "training_spacing_mm", 3)),
             training_shape=_three(_positive_counts(values, "training_shape", 3)),
             network_size_px=_two(_positive_counts(values, "network_size_px", 2)),
+            window_counts=_window_counts(values, len(channels)),
         )
 
     def to_json(self) -> dict[str, object]:
         """Return plain JSON values."""
+        counts = {} if self.window_counts is None else {"window_counts": list(self.window_counts)}
         return {
             "channels": [channel.value for channel in self.channels],
             "window": self.window,
@@ -67,6 +72,7 @@ class InputContract:
             "training_spacing_mm": list(self.training_spacing_mm),
             "training_shape": list(self.training_shape),
             "network_size_px": list(self.network_size_px),
+            **counts,
         }
 
 
@@ -96,6 +102,11 @@ def _window_hu(values: JsonObject, channel_count: int) -> tuple[tuple[float, flo
     if not all(low < high for low, high in bounds):
         raise values.error("window_hu", "holds a lower bound that is not below its upper one")
     return bounds
+
+
+def _window_counts(values: JsonObject, channel_count: int) -> tuple[int, ...] | None:
+    key = "window_counts"
+    return _positive_counts(values, key, channel_count) if values.has(key) else None
 
 
 def _positive(values: JsonObject, key: str, length: int) -> tuple[float, ...]:

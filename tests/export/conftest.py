@@ -63,21 +63,28 @@ class Workshop:
         return self.root / "cohort" / "p0"
 
     def make(
-        self, name: str, approach: Approach, *, spoil: Spoil = lambda _network: None
+        self,
+        name: str,
+        approach: Approach,
+        *,
+        spoil: Spoil = lambda _network: None,
+        preprocessing: PreprocessingConfig = PREPROCESSING,
     ) -> "Prepared":
         """Make a checkpoint, `spoil` it, and prepare the cohort with the truth that it sees."""
         made = Prepared(self.root / name)
         if not made.checkpoint.exists():
-            network = _network(approach, self.images())
+            self._prepare(made.data, preprocessing)
+            network = _network(approach, _all_images(made.data))
             spoil(network)
-            _save(made.checkpoint, network, approach)
-            shutil.copytree(self.root / "prepared", made.data)
+            _save(made.checkpoint, network, approach, preprocessing)
             _set_truth(made.data, network)
         return made
 
-    def images(self) -> torch.Tensor:
-        cohort = PreparedCohort.open(self.root / "prepared")
-        return torch.cat([_images(cohort, name) for name in cohort.patient_ids()])
+    def _prepare(self, data: Path, preprocessing: PreprocessingConfig) -> None:
+        if preprocessing == PREPROCESSING:
+            shutil.copytree(self.root / "prepared", data)
+        else:
+            prepare_cohort(self.root / "cohort", PreparePlan(data, preprocessing), seed=0)
 
 
 @dataclass(frozen=True)
@@ -132,7 +139,7 @@ def simple(workshop) -> Prepared:
 
 def _network(approach: Approach, images: torch.Tensor) -> torch.nn.Module:
     torch.manual_seed(0)
-    network = build_network(CONFIGS[approach], in_channels=1, size_px=SIZE_PX)
+    network = build_network(CONFIGS[approach], in_channels=images.shape[1], size_px=SIZE_PX)
     with torch.no_grad():
         for _ in range(10):
             network.train()(images[torch.randperm(len(images))[:16]])  # measures batch norm
@@ -149,11 +156,16 @@ def _make_decisive(network: torch.nn.Module, images: torch.Tensor) -> None:
     network.classifier.bias.sub_(logits.mean(dim=0)).mul_(scale).sub_(SPREAD)
 
 
-def _save(folder: Path, network: torch.nn.Module, approach: Approach) -> None:
+def _save(
+    folder: Path,
+    network: torch.nn.Module,
+    approach: Approach,
+    preprocessing: PreprocessingConfig,
+) -> None:
     info = CheckpointInfo(
         approach=approach,
         network=CONFIGS[approach],
-        preprocessing=PREPROCESSING,
+        preprocessing=preprocessing,
         regions=Regions.numbered(),
         rule=ChosenRule((0.5,) * REGION_COUNT, 0.5, 1),
         training={},
@@ -168,6 +180,11 @@ def _set_truth(data: Path, network: torch.nn.Module) -> None:
     bound = np.quantile(np.concatenate(list(logits.values())), 1 - TRUE_SHARE)
     for name, values in logits.items():
         np.save(cohort.patient(name).folder / "labels.npy", (values >= bound).astype(np.uint8))
+
+
+def _all_images(data: Path) -> torch.Tensor:
+    cohort = PreparedCohort.open(data)
+    return torch.cat([_images(cohort, name) for name in cohort.patient_ids()])
 
 
 def _images(cohort: PreparedCohort, name: str) -> torch.Tensor:

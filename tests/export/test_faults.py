@@ -177,16 +177,6 @@ def test_refuses_splits_by_slice(simple, monkeypatch):
         open_source(simple)
 
 
-def test_refuses_several_windows_a_channel(simple, monkeypatch):
-    windows = (((-100.0, 500.0), (0.0, 80.0)),)
-    info = load_info(simple.checkpoint)
-    info = replace(info, preprocessing=replace(info.preprocessing, views_hu=windows))
-    monkeypatch.setattr("aminet_export.source.load_model", lambda _folder: (info, None))
-
-    with pytest.raises(ModelIncompatible, match="a channel has several windows"):
-        open_source(simple)
-
-
 def test_refuses_test_patients_that_the_network_was_trained_on(simple, monkeypatch):
     learned = open_source(simple).patients[Split.TEST][0]
     info = load_info(simple.checkpoint)

@@ -7,11 +7,9 @@ import numpy as np
 import pytest
 
 from aminet_export.slices import CachedImages, cached_slice_hu, folder_slices
-from aminet_runtime.patient import Channel
 from aminet_train.cohort.prepared import PreparedCohort
 from aminet_train.preprocessing import Preprocessing, PreprocessingConfig, SliceWindow
 
-CHANNELS = (Channel.CTA2,)
 SLAB = SliceWindow(size=3, slab=True)
 
 
@@ -46,10 +44,12 @@ def test_all_cached_slices_are_those_that_come_one_by_one(workshop, preprocessin
 
 
 def test_folder_slices_bring_their_neighbours(workshop):
+    config = PreprocessingConfig.from_preset("cta")
+
     def slices(window):
         return {
             part.index: part.slices_hu[0].copy()
-            for part in folder_slices(workshop.patient, CHANNELS, window)
+            for part in folder_slices(workshop.patient, config, window)
         }
 
     single, three = slices(replace(SLAB, size=1)), slices(SLAB)

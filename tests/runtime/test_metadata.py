@@ -138,6 +138,7 @@ def test_refuses_each_value_of_a_wrong_type(values, wrong):
 
 
 BEYOND_THE_SCHEMA = {"regions.mirror", "data.training.count", "regions.names", "input.window_hu"}
+BEYOND_THE_SCHEMA |= {"input.window_counts"}
 """JSON Schema cannot compare values with each other."""
 
 
@@ -166,6 +167,8 @@ BEYOND_THE_SCHEMA = {"regions.mirror", "data.training.count", "regions.names", "
         ("input.training_shape", [512, 512, 0], "holds a 0"),
         ("input.training_shape", [512, 512, 1.5], "whole numbers"),
         ("input.network_size_px", [224, -1], "whole numbers"),
+        ("input.window_counts", [1, 1], "has 2 entries, 1 are needed"),
+        ("input.window_counts", [0], "holds a 0"),
         ("regions.names", ["one name"], "instead of 15"),
         ("regions.mirror", [1] * 15, "mirror sends region 0 to 1, but 1 to 1"),
         ("regions.mirror", [15] * 15, "mirror does not hold"),

@@ -11,6 +11,7 @@ from aminet_train.preprocessing import (
     PreprocessingConfig,
     SliceWindow,
     in_channels,
+    planes_of_views,
 )
 
 TWO_WINDOWS = ((-100.0, 500.0), (0.0, 200.0))
@@ -105,6 +106,19 @@ def test_hu_cannot_be_told_from_several_windows():
     assert config.window_hu == ((-100.0, 500.0),)
     with pytest.raises(ValueError, match="several windows"):
         Preprocessing(config).to_hu(torch.zeros(1, 2, 4, 4))
+
+
+def test_views_with_a_plane_each_tell_their_hu_and_are_the_same_views():
+    config = PreprocessingConfig.from_preset("mcta", windows_hu=TWO_WINDOWS)
+    window = SliceWindow(3)
+    hu = torch.rand(1, 9, 24, 24) * 600 - 100
+
+    planes = hu[:, planes_of_views(config, window)]
+    apart = Preprocessing(config.one_plane_a_view(), window)
+
+    assert planes.shape[1] == 18
+    torch.testing.assert_close(apart(planes), Preprocessing(config, window)(hu), rtol=0, atol=0)
+    assert apart.to_hu(apart(planes)).shape[1] == 18
 
 
 def test_window_survives_json():

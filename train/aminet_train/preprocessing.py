@@ -3,7 +3,7 @@
 
 import functools
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -152,6 +152,20 @@ class PreprocessingConfig:
         )
         return cls(channels=channels, views_hu=views, size_px=size_px)
 
+    def one_plane_a_view(self) -> "PreprocessingConfig":
+        """Return the same views as if each had a channel of its own: those with two stand twice.
+
+        The views of such a config tell the HU of its planes, which those of a channel with several
+        windows do not.
+        """
+        channels = (
+            channel
+            for channel, windows in zip(self.channels, self.views_hu, strict=True)
+            for _ in windows
+        )
+        views_hu = tuple((bounds,) for windows in self.views_hu for bounds in windows)
+        return replace(self, channels=tuple(channels), views_hu=views_hu)
+
     def to_json(self) -> dict[str, object]:
         """Return the config as plain JSON values."""
         return {
@@ -207,7 +221,7 @@ class Preprocessing(nn.Module):
         self.size_px = config.size_px
         self.window = window
         self._has_one_view_each = config.views == len(config.channels)
-        self._sources = _planes_of_views(config, window)
+        self._sources = planes_of_views(config, window)
 
     def forward(self, slices_hu: Tensor) -> Tensor:
         """Map raw HU to the network's input.
@@ -265,8 +279,8 @@ def append_mirrored(images: Tensor) -> Tensor:
     return torch.cat([images, images.flip(-1)], dim=1)
 
 
-def _planes_of_views(config: PreprocessingConfig, window: SliceWindow) -> list[int]:
-    """List which input plane each plane of the views comes from."""
+def planes_of_views(config: PreprocessingConfig, window: SliceWindow) -> list[int]:
+    """List which plane of the graph's input each plane of the views comes from."""
     return [
         channel * window.size + place
         for channel, windows in enumerate(config.views_hu)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from aminet_runtime.bundle import Bundle
-from aminet_runtime.errors import InputInconsistent, InputMissing
+from aminet_runtime.errors import InputInconsistent, InputMissing, ModelIncompatible
 from aminet_runtime.regions import Regions
 from aminet_runtime.session import Session, SliceScore
 from aminet_train.checkpoint import CheckpointInfo, load_info, load_network
@@ -31,6 +31,7 @@ from aminet_train.preprocessing import PreprocessingConfig
 from aminet_train.thresholds import ChosenRule, best_threshold
 
 CHECKPOINT_FOLDER = "checkpoint"
+CASE_WINDOWS = 25
 NEVER = 2.0
 """Above any probability: the threshold of a region that is not assessed."""
 
@@ -172,9 +173,20 @@ class BundleCandidate:
         return ChosenRule(thresholds, self._slice_threshold, decision.min_consecutive_slices)
 
     def patients(self, pool: PatientPool, splits: Sequence[Split]) -> list[PreparedPatient]:
-        """Choose cohorts with the bundle's channels, windows and size; SPIRAL takes any."""
+        """Choose cohorts with the bundle's channels, windows and size; SPIRAL takes any.
+
+        Raises:
+            InputMissing: No cohort was prepared so.
+            ModelIncompatible: A channel has several windows.
+        """
         if self._is_spiral:
             return pool.of_any_kind(splits)
+        if self._about.input.window_counts is not None:
+            raise ModelIncompatible(
+                f"{self.label} has several windows a channel: prepared slices do not tell its HU",
+                case=CASE_WINDOWS,
+                hint="evaluate its checkpoint; the bundle's card has the figures of the bundle",
+            )
         return pool.of_kind(self._preprocessing(), splits, label=self.label)
 
     def answers(self, pool: PatientPool, splits: Sequence[Split], on_patient: OnPatient) -> Answers:
