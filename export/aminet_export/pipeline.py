@@ -102,7 +102,8 @@ class _Workshop:
             step.result = _compared(accuracy, parity[shipped_stage(self.plan.precision)])
         with self.log.step("sweep instruction sets") as step:
             swept = judge_instruction_sets(source, networks, self.folder)
-            step.result = ", ".join(row.isa for row in swept.rows) + ": the same decisions"
+            judges = ", ".join(row.isa for row in swept.rows if row.judges) or "none to play"
+            step.result = f"{judges}: the same decisions"
         return Verdict(
             metrics=accuracy.metrics,
             drops=accuracy.drops,

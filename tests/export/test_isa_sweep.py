@@ -41,7 +41,7 @@ def test_identical_answers_pass(reference):
     require_same_answers(swept)
 
     assert [row.max_difference for row in swept.rows] == [0, 0]
-    assert swept.missing == ("AVX2_VNNI", "AVX512_CORE_VNNI", "AVX512_CORE_AMX")
+    assert swept.missing == ("SSE41", "AVX", "AVX2_VNNI", "AVX512_CORE_VNNI", "AVX512_CORE_AMX")
     assert swept.slices == 16
     assert "| AVX2 | 0, bit-identical | 0 | 0 |" in sweep_table(swept)
     assert "| AVX512_CORE_AMX | not on the exporting machine | | |" in sweep_table(swept)
@@ -89,11 +89,34 @@ def test_amx_is_shown_but_the_runtime_is_capped_below_it(reference):
     assert swept.rows[0].slice_decisions_changed > 0
 
 
+def test_what_is_older_than_avx2_is_shown_and_judges_nothing(reference):
+    def play(isa):
+        if isa == "SSE41":
+            raise ModelIncompatible("bad combination")
+        return [1 - scores for scores in reference.scores]
+
+    swept = sweep(reference, play, isas=["SSE41", "AVX"])
+
+    require_same_answers(swept)
+    assert [row.isa for row in swept.rows] == ["AVX"]
+    assert "| SSE41 | OpenVINO does not compile it | | |" in sweep_table(swept)
+    assert swept.to_json()["does_not_compile"] == ["SSE41"]
+
+
+def test_a_set_that_the_runtime_may_run_under_has_to_run(reference):
+    def play(_isa):
+        raise ModelIncompatible("no kernel")
+
+    with pytest.raises(ModelIncompatible, match="no kernel"):
+        sweep(reference, play, isas=["AVX2"])
+
+
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
         ("", ()),
         ("fpu sse2", ()),
+        ("fpu sse4_1 avx", ("SSE41", "AVX")),
         ("fpu avx2 avx_vnni", ("AVX2", "AVX2_VNNI")),
         ("avx2 avx512f avx512bw avx512vl avx512dq", ("AVX2", "AVX512_CORE")),
         (

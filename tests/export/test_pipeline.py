@@ -174,7 +174,7 @@ def test_card_and_receipt_show_the_measured_figures(report):
     assert "Not a medical device" in card
     assert receipt["accuracy"]["max_drop"] == 0.5
     assert receipt["accuracy"]["drops"]["patient"] == drop.to_json()
-    assert receipt["instruction_sets"]["rows"][0]["isa"] == "AVX2"
+    assert "AVX2" in [row["isa"] for row in receipt["instruction_sets"]["rows"]]
 
 
 @pytest.mark.slow
