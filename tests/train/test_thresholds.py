@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from aminet_train.metrics import count
-from aminet_train.thresholds import best_threshold, choose_rule, region_thresholds
+from aminet_train.thresholds import best_threshold, choose_rule, drawn_thresholds, region_thresholds
 
 LEVELS = st.sampled_from([0.0, 0.125, 0.25, 0.5, 0.75, 1.0])
 SCORED_PAIRS = st.integers(1, 30).flatmap(
@@ -49,6 +49,31 @@ def test_a_region_of_false_alarms_gets_a_higher_threshold_and_the_others_keep_th
     assert thresholds[3] > 0.6
     # the middle of 0.2 and 0.8 in float32
     assert thresholds[:3] + thresholds[4:] == pytest.approx([0.5] * 14, abs=1e-6)
+
+
+def test_one_patient_more_moves_the_mean_of_draws_less_than_the_best_threshold():
+    generator = np.random.default_rng(1)
+    affected = generator.random((40, 15)) < 0.2
+    reached = (generator.random((40, 15)) * 0.7 + 0.3 * affected).astype(np.float32)
+
+    def spread(choose):
+        rules = []
+        for left_out in range(8):
+            kept = np.arange(40) != left_out
+            rules.append(choose(reached[kept], affected[kept]))
+        return np.std(rules, axis=0).mean()
+
+    def best(shown, truth):
+        return region_thresholds(shown, truth, best_threshold(shown, truth)[0])
+
+    assert spread(lambda r, a: drawn_thresholds(r, a, 0.5)) < spread(best)
+
+
+def test_the_same_patients_choose_the_same_thresholds():
+    generator = np.random.default_rng(0)
+    affected = generator.random((20, 15)) < 0.2
+    reached = generator.random((20, 15)).astype(np.float32)
+    assert drawn_thresholds(reached, affected, 0.5) == drawn_thresholds(reached, affected, 0.5)
 
 
 def test_a_region_without_clot_in_validation_keeps_the_common_threshold():
