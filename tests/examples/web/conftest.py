@@ -67,6 +67,11 @@ class Browser:
         self._session: str | None = None
         self._session = self._attach()
 
+    @property
+    def process_id(self) -> int:
+        """Number of its first process."""
+        return self._process.pid
+
     def close(self) -> None:
         """End it."""
         self._process.kill()

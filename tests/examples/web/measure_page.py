@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Time the browser's page on a patient: python tests/examples/web/measure_page.py BUNDLE PATIENT.
+
+It prints seconds, the processor time of all of Chromium, and the longest time that the page's own
+thread did not turn, idle and during the run; and the largest difference to ONNX Runtime in Python.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from aminet_runtime import Session
+from conftest import ONLY_THIS_MACHINE, SOFTWARE_GRAPHICS, WEB, Browser
+
+IDLE_S = 10.0
+LONGEST_RUN_S = 600.0
+
+
+def measure(bundle: Path, patient: Path) -> dict[str, Any]:
+    """Choose a bundle and drop a patient as a person would, and read what comes."""
+    command = ["node", str(WEB / "serve.mjs"), "0"]
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server,
+    ):
+        browser = Browser(_chromium(scratch))
+        try:
+            assert server.stdout is not None
+            browser.open(server.stdout.readline().strip())
+            browser.choose("#bundle", [bundle])
+            browser.wait_for("document.querySelector('#bundle-name').textContent")
+            figures: dict[str, Any] = {"idle": _watched(browser, lambda: time.sleep(IDLE_S))}
+            figures["run"] = _watched(browser, lambda: _run(browser, patient))
+            saved = browser.save("#save", Path(_new(scratch)))
+            figures["largest_difference"] = _difference(saved, bundle, patient)
+            return figures
+        finally:
+            browser.close()
+            server.kill()
+
+
+def _chromium(scratch: str) -> list[str]:
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None:
+        sys.exit("there is no chromium")
+    profile = f"--user-data-dir={scratch}/profile"
+    return [found, "--headless", "--no-sandbox", *SOFTWARE_GRAPHICS, ONLY_THIS_MACHINE, profile]
+
+
+def _new(scratch: str) -> str:
+    (Path(scratch) / "saved").mkdir()
+    return f"{scratch}/saved"
+
+
+def _run(browser: Browser, patient: Path) -> None:
+    browser.drop("#drop", [patient])
+    done = ("result", "error")
+    either = " || ".join(f"!document.querySelector('#{name}').hidden" for name in done)
+    browser.wait_for(either, deadline_s=LONGEST_RUN_S)
+    if browser.evaluate("document.querySelector('#result').hidden"):
+        sys.exit(browser.evaluate("document.querySelector('#error').innerText"))
+
+
+def _watched(browser: Browser, what: Callable[[], None]) -> dict[str, float]:
+    before, start = _processor_s(browser), time.perf_counter()
+    browser.evaluate("watch()")
+    what()
+    seen = browser.evaluate("(seen.isOver = true, {...seen})")
+    return {
+        "seconds": round(time.perf_counter() - start, 2),
+        "processor_s": round(_processor_s(browser) - before, 2),
+        "longest_block_ms": round(seen["longest"]),
+    }
+
+
+def _processor_s(browser: Browser) -> float:
+    whole = psutil.Process(browser.process_id)
+    times = [process.cpu_times() for process in (whole, *whole.children(recursive=True))]
+    return sum(one.user + one.system for one in times)
+
+
+def _difference(saved: Path, bundle: Path, patient: Path) -> float:
+    """Return the largest difference of a region's probability to ONNX Runtime in Python."""
+    theirs = [region["probability"] for region in json.loads(saved.read_text())["regions"]]
+    with Session.open(bundle, engine="onnxruntime") as session:
+        ours = [region.probability for region in session.run(patient).regions]
+    return float(np.abs(np.subtract(theirs, ours)).max())
+
+
+if __name__ == "__main__":
+    figures = measure(Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve())
+    sys.stdout.write(json.dumps(figures, indent=1) + "\n")
