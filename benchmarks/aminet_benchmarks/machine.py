@@ -79,8 +79,13 @@ def isa_environment(isa: str) -> dict[str, str]:
     return variables
 
 
+def played_isas() -> tuple[str, ...]:
+    """Return the instruction sets whose answers must agree and that this machine can play."""
+    return tuple(isa for isa in available_isas() if isa in ISAS_LIKE_THE_CAP)
+
+
 def distinct_isas(isas: Sequence[str]) -> tuple[str, ...]:
     """Leave out what this machine plays natively, where `native` is asked for, too."""
-    played = [isa for isa in available_isas() if isa in ISAS_LIKE_THE_CAP]
+    played = played_isas()
     native = played[-1] if played and NATIVE in isas else None
     return tuple(isa for isa in isas if isa.upper() != native)

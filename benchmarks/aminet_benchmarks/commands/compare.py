@@ -2,7 +2,6 @@
 """`aminet-benchmark compare`: aminet-run beside other ways, interleaved."""
 
 import argparse
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,12 +13,13 @@ from aminet_benchmarks.commands.options import (
     page,
     patient_of,
     require_count,
+    run_verb,
     to_json,
     write_outputs,
 )
 from aminet_benchmarks.ways import LABELS, Way
 from aminet_runtime.bundle import default_bundle_path
-from aminet_runtime.console import command_parser, progress_bar, run_command
+from aminet_runtime.console import command_parser, progress_bar
 
 if TYPE_CHECKING:
     from aminet_benchmarks.compare import Comparison
@@ -61,9 +61,7 @@ def main(argv: Sequence[str]) -> int:
     )
     add_cores_option(parser)
     add_output_options(parser)
-    options = parser.parse_args(argv)
-    command = shlex.join([*PROG.split(), *argv])
-    return run_command(PROG, lambda: _compare(options, command), debug=options.debug)
+    return run_verb(PROG, parser, argv, _compare)
 
 
 def _compare(options: argparse.Namespace, command: str) -> int:

@@ -2,23 +2,25 @@
 """`aminet-benchmark gate`: time, memory and answers against limits."""
 
 import argparse
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from aminet_benchmarks.commands.options import (
     FULL_SHAPE,
     SMALL_SHAPE,
+    add_bundle_option,
     add_cores_option,
+    add_limits_option,
     add_output_options,
     add_patient_option,
     page,
     patient_of,
+    run_verb,
     to_json,
     write_outputs,
 )
 from aminet_runtime.bundle import default_bundle_path
-from aminet_runtime.console import command_parser, run_command
+from aminet_runtime.console import command_parser
 
 PROG = "aminet-benchmark gate"
 SUMMARY = "time, memory and answers against limits; exit code 23 if one is not met"
@@ -32,8 +34,8 @@ def main(argv: Sequence[str]) -> int:
     """Run the verb and return its exit code."""
     parser = command_parser(PROG, f"Hold {SUMMARY}.", EXAMPLE)
     add_patient_option(parser)
-    parser.add_argument("--bundle", type=Path, metavar="DIR", help="default: the one shipped")
-    parser.add_argument("--limits", type=Path, metavar="FILE", help="TOML; default: those shipped")
+    add_bundle_option(parser)
+    add_limits_option(parser)
     parser.add_argument(
         "--smoke", action="store_true", help="wide limits, and a small phantom if no patient"
     )
@@ -47,17 +49,15 @@ def main(argv: Sequence[str]) -> int:
     )
     add_cores_option(parser)
     add_output_options(parser)
-    options = parser.parse_args(argv)
-    command = shlex.join([*PROG.split(), *argv])
-    return run_command(PROG, lambda: _gate(options, command), debug=options.debug)
+    return run_verb(PROG, parser, argv, _gate)
 
 
 def _gate(options: argparse.Namespace, command: str) -> int:
     from aminet_benchmarks.gate.checks import gate_table, judge, require_passed
     from aminet_benchmarks.gate.held_out import drops_of_export, measure_drops
     from aminet_benchmarks.gate.limits import DEFAULT_LIMITS, SMOKE_LIMITS, read_limits
-    from aminet_benchmarks.gate.measurements import Bench, measure, played_isas
-    from aminet_benchmarks.machine import describe_machine, machine_line
+    from aminet_benchmarks.gate.measurements import Bench, measure
+    from aminet_benchmarks.machine import describe_machine, machine_line, played_isas
     from aminet_benchmarks.ways import Task
 
     limits = read_limits(options.limits or (SMOKE_LIMITS if options.smoke else DEFAULT_LIMITS))

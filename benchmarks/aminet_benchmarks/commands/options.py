@@ -4,11 +4,13 @@
 import argparse
 import json
 import os
-from collections.abc import Iterator, Mapping
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from aminet_runtime.console import run_command
 from aminet_runtime.errors import UsageError
 from aminet_runtime.publish import write_whole
 
@@ -25,6 +27,16 @@ def add_patient_option(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="patient folder; by default a full-size phantom is made for this run",
     )
+
+
+def add_bundle_option(parser: argparse.ArgumentParser) -> None:
+    """Add the bundle that is run."""
+    parser.add_argument("--bundle", type=Path, metavar="DIR", help="default: the one shipped")
+
+
+def add_limits_option(parser: argparse.ArgumentParser) -> None:
+    """Add what measurements are held against."""
+    parser.add_argument("--limits", type=Path, metavar="FILE", help="TOML; default: those shipped")
 
 
 def add_cores_option(parser: argparse.ArgumentParser) -> None:
@@ -65,6 +77,25 @@ def patient_of(
         plan = CohortPlan(Path(folder), patients=1, seed=PHANTOM_SEED, config=config, jobs=1)
         (patient,) = write_cohort(plan, on_progress=lambda _done, _total: None)
         yield patient
+
+
+def run_verb(
+    prog: str,
+    parser: argparse.ArgumentParser,
+    argv: Sequence[str],
+    work: Callable[[argparse.Namespace, str], int],
+) -> int:
+    """Parse the words behind a verb, do its work, and return its exit code.
+
+    Args:
+        prog: Command and verb.
+        parser: Of the verb's words.
+        argv: The words.
+        work: Takes the options and the command as it was typed, and returns the exit code.
+    """
+    options = parser.parse_args(argv)
+    command = shlex.join([*prog.split(), *argv])
+    return run_command(prog, lambda: work(options, command), debug=options.debug)
 
 
 def require_count(name: str, value: int) -> int:

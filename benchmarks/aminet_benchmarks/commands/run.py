@@ -3,24 +3,24 @@
 
 import argparse
 import json
-import shlex
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from aminet_benchmarks.commands.options import (
+    add_bundle_option,
     add_cores_option,
     add_output_options,
     add_patient_option,
     page,
     patient_of,
     require_count,
+    run_verb,
     to_json,
     write_outputs,
 )
 from aminet_runtime.bundle import default_bundle_path
-from aminet_runtime.console import command_parser, progress_bar, run_command
+from aminet_runtime.console import command_parser, progress_bar
 
 PROG = "aminet-benchmark run"
 SUMMARY = "one patient, cold and warm, stage by stage"
@@ -32,14 +32,12 @@ def main(argv: Sequence[str]) -> int:
     """Run the verb and return its exit code."""
     parser = command_parser(PROG, f"Measure {SUMMARY}.", EXAMPLE)
     add_patient_option(parser)
-    parser.add_argument("--bundle", type=Path, metavar="DIR", help="default: the one shipped")
+    add_bundle_option(parser)
     parser.add_argument("--rounds", type=int, default=5, help="processes; default 5")
     parser.add_argument("--isa", default="native", metavar="SET", help="native, avx2, ...")
     add_cores_option(parser)
     add_output_options(parser)
-    options = parser.parse_args(argv)
-    command = shlex.join([*PROG.split(), *argv])
-    return run_command(PROG, lambda: _run(options, command), debug=options.debug)
+    return run_verb(PROG, parser, argv, _run)
 
 
 def _run(options: argparse.Namespace, command: str) -> int:

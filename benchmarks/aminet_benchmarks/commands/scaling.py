@@ -3,21 +3,22 @@
 
 import argparse
 import os
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aminet_benchmarks.commands.options import (
+    add_bundle_option,
     add_output_options,
     add_patient_option,
     page,
     patient_of,
+    run_verb,
     to_json,
     write_outputs,
 )
 from aminet_runtime.bundle import default_bundle_path
-from aminet_runtime.console import command_parser, progress_bar, run_command
+from aminet_runtime.console import command_parser, progress_bar
 
 if TYPE_CHECKING:
     from aminet_benchmarks.scaling.curve import Curve
@@ -34,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
     """Run the verb and return its exit code."""
     parser = command_parser(PROG, f"Measure {SUMMARY}.", EXAMPLE)
     add_patient_option(parser)
-    parser.add_argument("--bundle", type=Path, metavar="DIR", help="default: the one shipped")
+    add_bundle_option(parser)
     parser.add_argument("--quick", action="store_true", help="fewer and smaller points, once each")
     parser.add_argument(
         "--cores",
@@ -45,9 +46,7 @@ def main(argv: Sequence[str]) -> int:
         help="numbers of the processors to use; default: the first two",
     )
     add_output_options(parser)
-    options = parser.parse_args(argv)
-    command = shlex.join([*PROG.split(), *argv])
-    return run_command(PROG, lambda: _scaling(options, command), debug=options.debug)
+    return run_verb(PROG, parser, argv, _scaling)
 
 
 def _scaling(options: argparse.Namespace, command: str) -> int:

@@ -2,22 +2,23 @@
 """`aminet-benchmark selftest`: does the gate stop bad builds, each for its own reason?"""
 
 import argparse
-import shlex
 from collections.abc import Sequence
-from pathlib import Path
 
 from aminet_benchmarks.commands.options import (
+    add_bundle_option,
     add_cores_option,
+    add_limits_option,
     add_output_options,
     add_patient_option,
     page,
     patient_of,
     require_count,
+    run_verb,
     to_json,
     write_outputs,
 )
 from aminet_runtime.bundle import default_bundle_path
-from aminet_runtime.console import command_parser, progress_bar, run_command
+from aminet_runtime.console import command_parser, progress_bar
 
 PROG = "aminet-benchmark selftest"
 SUMMARY = "the gate on builds that are worse on purpose; exit code 23 if it lets one through"
@@ -30,16 +31,14 @@ def main(argv: Sequence[str]) -> int:
     """Run the verb and return its exit code."""
     parser = command_parser(PROG, f"Try {SUMMARY}.", EXAMPLE)
     add_patient_option(parser)
-    parser.add_argument("--bundle", type=Path, metavar="DIR", help="default: the one shipped")
-    parser.add_argument("--limits", type=Path, metavar="FILE", help="TOML; default: those shipped")
+    add_bundle_option(parser)
+    add_limits_option(parser)
     parser.add_argument(
         "--good", type=int, default=1, metavar="N", help="runs of the good build; default 1"
     )
     add_cores_option(parser)
     add_output_options(parser)
-    options = parser.parse_args(argv)
-    command = shlex.join([*PROG.split(), *argv])
-    return run_command(PROG, lambda: _selftest(options, command), debug=options.debug)
+    return run_verb(PROG, parser, argv, _selftest)
 
 
 def _selftest(options: argparse.Namespace, command: str) -> int:

@@ -99,7 +99,7 @@ def gate_table(checks: Sequence[Check]) -> str:
     for check in checks:
         found = check.found
         value = "" if found is None else f"{found.value:.3g}"
-        interval = "" if found is None or found.low == found.high else _interval(found)
+        interval = "" if found is None or found.low == found.high else found.interval
         lines.append(
             f"| {check.reason} | {check.name} | {value} | {interval} | {check.limit:g} "
             f"| {check.verdict} | {check.excess} |"
@@ -131,7 +131,3 @@ def _reason(section: Hard | Time | Memory | Answers, name: str) -> Reason:
 
 def _said(check: Check) -> str:
     return f"{check.reason}: {check.name}: {check.verdict} {check.excess}".strip()
-
-
-def _interval(found: Estimate) -> str:
-    return f"{found.low:.3g} to {found.high:.3g}"

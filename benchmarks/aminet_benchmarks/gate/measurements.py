@@ -16,12 +16,10 @@ from aminet_benchmarks.floor import measure_floor
 from aminet_benchmarks.gate.limits import Limits
 from aminet_benchmarks.gate.sampling import Estimate, exact, median_of, median_ratio
 from aminet_benchmarks.gate.stretched import stretch
-from aminet_benchmarks.machine import isa_environment
+from aminet_benchmarks.machine import isa_environment, played_isas
 from aminet_benchmarks.measure import MIB, Run, run_once
 from aminet_benchmarks.twins import make_twins
 from aminet_benchmarks.ways import Task, Way, command_of, our_command, require_plain
-from aminet_export.isa_sweep import available_isas
-from aminet_runtime.engines.openvino_import import ISAS_LIKE_THE_CAP
 
 REPORT_ROUNDS = 3
 """The report's way takes ten times as long as all else, and its limit is far from its value."""
@@ -111,11 +109,6 @@ def measure(bench: Bench) -> Figures:
     if bench.limits.answers.isa_difference is not None:
         figures["isa_difference"] = _isa_difference(bench)
     return figures
-
-
-def played_isas() -> tuple[str, ...]:
-    """Return the instruction sets whose answers must agree and that this machine can play."""
-    return tuple(isa for isa in available_isas() if isa in ISAS_LIKE_THE_CAP)
 
 
 def ratios(rounds: Sequence[Round]) -> Figures:

@@ -33,6 +33,11 @@ class Estimate:
         """Width of the interval against the value."""
         return (self.high - self.low) / abs(self.value) if self.value else self.high - self.low
 
+    @property
+    def interval(self) -> str:
+        """The interval in words."""
+        return f"{self.low:.3g} to {self.high:.3g}"
+
     def holds(self, limit: float) -> bool:
         """Whether the limit lies within the interval."""
         return self.low <= limit < self.high

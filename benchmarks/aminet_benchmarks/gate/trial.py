@@ -122,4 +122,4 @@ def _quick(limits: Limits) -> Limits:
 def _found(check: Check) -> str:
     if check.found is None:
         return ""
-    return f"{check.found.value:.3g}, {check.found.low:.3g} to {check.found.high:.3g}"
+    return f"{check.found.value:.3g}, {check.found.interval}"

@@ -6,7 +6,7 @@ on the machine does not stretch it.
 """
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -15,7 +15,7 @@ from aminet_benchmarks.data_speed import BATCH_SIZE, fastest_s, prepare_speed, t
 from aminet_benchmarks.phantom.cohort import CohortPlan, write_cohort
 from aminet_benchmarks.phantom.config import preset_config
 from aminet_benchmarks.scaling.curve import Curve, Point
-from aminet_benchmarks.scaling.plan import ScalingPlan
+from aminet_benchmarks.scaling.plan import OnPoint, ScalingPlan
 from aminet_benchmarks.speed_bundle import IN_ALL, SpeedBundlePlan, write_speed_bundle
 from aminet_benchmarks.untrained import UntrainedPlan
 from aminet_train.networks import CONFIG_TYPES, build_network
@@ -25,9 +25,6 @@ PHANTOM_EDGE_PX = 256
 PHANTOM_SEED = 7
 EXPORT_SIZE_PX = (96, 96)
 CHANNELS = "arterial"
-
-OnPoint = Callable[[str], None]
-"""Called after each measurement with the name of the curve."""
 
 
 def making_curves(plan: ScalingPlan, scratch: Path, *, on_point: OnPoint) -> Iterator[Curve]:

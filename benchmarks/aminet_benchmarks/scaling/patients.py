@@ -15,11 +15,8 @@ from pathlib import Path
 from aminet_benchmarks.gate.stretched import stretch
 from aminet_benchmarks.measure import run_once
 from aminet_benchmarks.scaling.curve import Curve, Point, median_point
-from aminet_benchmarks.scaling.plan import ScalingPlan
+from aminet_benchmarks.scaling.plan import OnPoint, ScalingPlan
 from aminet_benchmarks.ways import Task, our_command
-
-OnPoint = Callable[[str], None]
-"""Called after each measurement with the name of the curve."""
 
 
 @dataclass(frozen=True, slots=True)

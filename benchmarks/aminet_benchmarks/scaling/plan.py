@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is measured: the points of each curve. One frozen value; `--quick` chooses the other."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from aminet_train.networks import Approach
+
+OnPoint = Callable[[str], None]
+"""Called after each measurement with the name of the curve."""
 
 
 @dataclass(frozen=True, slots=True)
