@@ -120,13 +120,12 @@ def folder_slices(
     A channel with several windows has a plane for each, all of them alike.
     """
     channels, plane_of_view = config.channels, planes_of_views(config, window)
-    has_one_view_each = config.views == len(channels)
     with Scan.open(PatientFolder.open(folder), channels) as scan:
         count, height, width = scan.shape
         step = window_step(window.spacing_mm, slice_spacing_mm=scan.spacing_mm[2])
         slices_hu = np.empty((1, len(channels) * window.size, height, width), np.float32)
         for index in fill_planes(scan.slices(), slices_hu[0], window=window.size, step=step):
-            shown = slices_hu if has_one_view_each else slices_hu[:, plane_of_view]
+            shown = slices_hu if config.has_one_view_each else slices_hu[:, plane_of_view]
             yield FolderSlice(index, count, shown)
 
 

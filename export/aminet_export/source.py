@@ -77,7 +77,7 @@ class Source:
     @property
     def shares_planes(self) -> bool:
         """Whether a channel has several windows, each of which has a plane here."""
-        return len(set(self.plane_of_view)) < self.planes
+        return not self.info.preprocessing.has_one_view_each
 
     def labels(self, split: Split) -> Labels:
         """Return the truth of each patient of a split."""
@@ -166,7 +166,7 @@ def _fits(info: CheckpointInfo, root: Path) -> bool:
 
 def _with_a_plane_a_view(info: CheckpointInfo, model: DeployableModel) -> DeployableModel:
     """Give each window of a channel a plane of its own, so that cached slices can be shown."""
-    if info.preprocessing.views == len(info.preprocessing.channels):
+    if info.preprocessing.has_one_view_each:
         return model
     apart = Preprocessing(info.preprocessing.one_plane_a_view(), info.window)
     return DeployableModel(apart, model.network).eval()

@@ -124,6 +124,11 @@ class PreprocessingConfig:
         return sum(map(len, self.views_hu))
 
     @property
+    def has_one_view_each(self) -> bool:
+        """Whether each channel has one window, so that a view tells the HU of its channel."""
+        return self.views == len(self.channels)
+
+    @property
     def window_hu(self) -> tuple[Bounds, ...]:
         """Lowest and highest value of each channel that makes a difference."""
         return tuple(
@@ -220,7 +225,7 @@ class Preprocessing(nn.Module):
         self.register_buffer("span", bounds[:, :, 1:] - bounds[:, :, :1])
         self.size_px = config.size_px
         self.window = window
-        self._has_one_view_each = config.views == len(config.channels)
+        self._has_one_view_each = config.has_one_view_each
         self._sources = planes_of_views(config, window)
 
     def forward(self, slices_hu: Tensor) -> Tensor:

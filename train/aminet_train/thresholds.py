@@ -53,8 +53,8 @@ def drawn_thresholds(
     """Choose each region's threshold as the mean of what draws of the patients would choose.
 
     The best threshold of a few dozen patients jumps where one of them changes; the mean, in
-    log-odds, over patients drawn with replacement does not (bagging). It finds more on patients
-    that chose nothing, and two engines of one network choose more alike: docs/experiments.md.
+    log-odds, over patients drawn with replacement does not (bagging), so that two engines of one
+    network choose more alike: docs/experiments.md.
 
     Args:
         reached: Patients' region probabilities [P, 15].

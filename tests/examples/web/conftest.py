@@ -213,11 +213,15 @@ class Browser:
         return json.loads(message)
 
 
+def browser_command(chromium: Sequence[str], profile: Path) -> list[str]:
+    """Return the command of a browser that draws in software and reaches this machine alone."""
+    return [*chromium, *SOFTWARE_GRAPHICS, ONLY_THIS_MACHINE, f"--user-data-dir={profile}"]
+
+
 @pytest.fixture(scope="module")
 def one_browser(chromium, tmp_path_factory) -> Iterator[Browser]:
     """A browser with a new profile, which can reach nothing but this machine."""
-    profile = f"--user-data-dir={tmp_path_factory.mktemp('chromium') / 'profile'}"
-    window = Browser([*chromium, *SOFTWARE_GRAPHICS, ONLY_THIS_MACHINE, profile])
+    window = Browser(browser_command(chromium, tmp_path_factory.mktemp("chromium") / "profile"))
     yield window
     window.close()
 

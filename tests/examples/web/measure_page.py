@@ -19,7 +19,7 @@ import numpy as np
 import psutil
 
 from aminet_runtime import Session
-from conftest import ONLY_THIS_MACHINE, SOFTWARE_GRAPHICS, WEB, Browser
+from conftest import WEB, Browser, browser_command
 
 IDLE_S = 10.0
 LONGEST_RUN_S = 600.0
@@ -32,7 +32,7 @@ def measure(bundle: Path, patient: Path) -> dict[str, Any]:
         tempfile.TemporaryDirectory() as scratch,
         subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server,
     ):
-        browser = Browser(_chromium(scratch))
+        browser = Browser(browser_command(_chromium(), Path(scratch) / "profile"))
         try:
             assert server.stdout is not None
             browser.open(server.stdout.readline().strip())
@@ -40,7 +40,7 @@ def measure(bundle: Path, patient: Path) -> dict[str, Any]:
             browser.wait_for("document.querySelector('#bundle-name').textContent")
             figures: dict[str, Any] = {"idle": _watched(browser, lambda: time.sleep(IDLE_S))}
             figures["run"] = _watched(browser, lambda: _run(browser, patient))
-            saved = browser.save("#save", Path(_new(scratch)))
+            saved = browser.save("#save", Path(scratch))
             figures["largest_difference"] = _difference(saved, bundle, patient)
             return figures
         finally:
@@ -48,25 +48,18 @@ def measure(bundle: Path, patient: Path) -> dict[str, Any]:
             server.kill()
 
 
-def _chromium(scratch: str) -> list[str]:
+def _chromium() -> list[str]:
     found = shutil.which("chromium") or shutil.which("chromium-browser")
     if found is None:
         sys.exit("there is no chromium")
-    profile = f"--user-data-dir={scratch}/profile"
-    return [found, "--headless", "--no-sandbox", *SOFTWARE_GRAPHICS, ONLY_THIS_MACHINE, profile]
-
-
-def _new(scratch: str) -> str:
-    (Path(scratch) / "saved").mkdir()
-    return f"{scratch}/saved"
+    return [found, "--headless", "--no-sandbox"]
 
 
 def _run(browser: Browser, patient: Path) -> None:
     browser.drop("#drop", [patient])
-    done = ("result", "error")
-    either = " || ".join(f"!document.querySelector('#{name}').hidden" for name in done)
-    browser.wait_for(either, deadline_s=LONGEST_RUN_S)
-    if browser.evaluate("document.querySelector('#result').hidden"):
+    is_hidden = "document.querySelector('#{}').hidden".format
+    browser.wait_for(f"!{is_hidden('result')} || !{is_hidden('error')}", deadline_s=LONGEST_RUN_S)
+    if browser.evaluate(is_hidden("result")):
         sys.exit(browser.evaluate("document.querySelector('#error').innerText"))
 
 

@@ -48,6 +48,7 @@ class SliceDataset(Dataset[SliceBatch]):
         self.window = window
         self._patients = list(patients)
         self._numbers = [patient.drawable(window) for patient in self._patients]
+        self._of_patient = [patient.truth.labels.any(axis=0) for patient in self._patients]
         self._ends = np.cumsum([len(numbers) for numbers in self._numbers])
         drawn = zip(self._patients, self._numbers, strict=True)
         self.labels: NDArray[np.uint8] = np.concatenate(
@@ -64,7 +65,7 @@ class SliceDataset(Dataset[SliceBatch]):
         number = numbers[index - int(self._ends[place])]  # counted from the patient's end
         cells = patient.truth.clot_cells[number]
         labels = self.labels[index]
-        elsewhere = patient.truth.labels.any(axis=0) & (labels == 0)
+        elsewhere = self._of_patient[place] & (labels == 0)
         return SliceBatch(
             images=patient.inputs(np.array([number], np.int32), self.window)[0],
             labels=torch.from_numpy(labels).float(),
