@@ -2,7 +2,7 @@
 """Time the browser's page on a patient: python tests/examples/web/measure_page.py BUNDLE PATIENT.
 
 It prints seconds, the processor time of all of Chromium, and the longest time that the page's own
-thread did not turn, idle and during the run; and the largest difference to ONNX Runtime in Python.
+thread did not turn, idle and during the run; and what differs from ONNX Runtime in Python.
 """
 
 import json
@@ -15,7 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import psutil
 
 from aminet_runtime import Session
@@ -41,8 +40,7 @@ def measure(bundle: Path, patient: Path) -> dict[str, Any]:
             figures: dict[str, Any] = {"idle": _watched(browser, lambda: time.sleep(IDLE_S))}
             figures["run"] = _watched(browser, lambda: _run(browser, patient))
             saved = browser.save("#save", Path(scratch))
-            figures["largest_difference"] = _difference(saved, bundle, patient)
-            return figures
+            return figures | _beside_python(saved, bundle, patient)
         finally:
             browser.close()
             server.kill()
@@ -81,12 +79,15 @@ def _processor_s(browser: Browser) -> float:
     return sum(one.user + one.system for one in times)
 
 
-def _difference(saved: Path, bundle: Path, patient: Path) -> float:
-    """Return the largest difference of a region's probability to ONNX Runtime in Python."""
-    theirs = [region["probability"] for region in json.loads(saved.read_text())["regions"]]
+def _beside_python(saved: Path, bundle: Path, patient: Path) -> dict[str, float]:
+    """Compare the page's regions with those of ONNX Runtime in Python."""
+    theirs = json.loads(saved.read_text())["regions"]
     with Session.open(bundle, engine="onnxruntime") as session:
-        ours = [region.probability for region in session.run(patient).regions]
-    return float(np.abs(np.subtract(theirs, ours)).max())
+        pairs = list(zip(theirs, session.run(patient).regions, strict=True))
+    return {
+        "largest_difference": max(abs(one["probability"] - two.probability) for one, two in pairs),
+        "decisions_changed": sum(one["affected"] is not two.affected for one, two in pairs),
+    }
 
 
 if __name__ == "__main__":
