@@ -169,6 +169,15 @@ def write(folder, limits):
     return path
 
 
+def test_a_hoarding_build_may_be_slow_too_but_not_only():
+    slow = Check("slow", 1.0, Reason.TIME, exact(2.0))
+    large = Check("large", 1.0, Reason.MEMORY, exact(2.0))
+    wrong = Check("wrong", 1.0, Reason.ANSWERS, exact(2.0))
+    builds = [(large,), (large, slow), (slow,), (large, wrong)]
+    trials = [Trial("hoards", Reason.MEMORY, checks) for checks in builds]
+    assert [trial.is_right for trial in trials] == [True, True, False, False]
+
+
 def test_every_reason_is_named_with_its_excess():
     checks = [
         Check("fine", 1.0, Reason.TIME, Estimate(0.5, 0.4, 0.6)),
