@@ -23,7 +23,7 @@ Results on phantoms say nothing about patients.
     render      model to voxels
     patient     one patient, slice by slice
     files       the six files of a patient
-    cohort      many patients, resumable
+    cohort      many patients, resumable; threads: one a process
     source      patients straight to prepared data; streamed: cohorts of them
     validate    figures beside real ones: figures, clot_figures, masks
     twins       a patient beside its clot-free twin; visible_change: the signal

@@ -15,6 +15,7 @@ from aminet_benchmarks.phantom.commands import (
     signal,
     validate,
 )
+from aminet_benchmarks.phantom.threads import use_one_thread
 from aminet_benchmarks.verbs import Verb, verbs_help
 from aminet_runtime.console import command_parser, run_command
 
@@ -44,6 +45,7 @@ VERBS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
+    use_one_thread()
     words = list(sys.argv[1:] if argv is None else argv)
     if words and words[0] in VERBS:
         return VERBS[words[0]].run(words[1:])

@@ -2,11 +2,8 @@
 """A cohort of phantoms: one folder a patient, on all cores, resumed where it stopped."""
 
 import json
-import multiprocessing
-import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,13 +17,13 @@ from aminet_benchmarks.phantom.real.heads import (
     requested_anatomy,
     requested_origin,
 )
+from aminet_benchmarks.phantom.threads import single_threaded_workers
 from aminet_benchmarks.phantom.version import GENERATOR_VERSION
 from aminet_runtime.errors import OutputExists, UsageError
 from aminet_runtime.publish import require_writable_folder, write_whole
 
 REGIONS_FILE = "regions.json"
 SEEDS_PER_COHORT = 100_000
-THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 Progress = Callable[[int, int], None]
 
@@ -145,36 +142,14 @@ def _written(seeds: list[int], plan: CohortPlan) -> Iterator[int]:
             _write_one(seed, plan)
             yield seed
         return
-    with (
-        one_thread_each(),
-        ProcessPoolExecutor(plan.jobs, multiprocessing.get_context("spawn")) as pool,
-    ):
+    with single_threaded_workers(plan.jobs) as pool:
         waiting = {pool.submit(_write_one, seed, plan): seed for seed in seeds}
-        try:
-            for future in as_completed(waiting):
-                future.result()
-                yield waiting[future]
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        for future in as_completed(waiting):
+            future.result()
+            yield waiting[future]
 
 
 def _write_one(seed: int, plan: CohortPlan) -> None:
     anatomy = requested_anatomy(plan.anatomy, seed, plan.config)
     patient = make_patient(seed, plan.config, twin=plan.twin, anatomy=anatomy)
     write_patient(patient, plan.folder / patient_id(seed))
-
-
-@contextmanager
-def one_thread_each() -> Iterator[None]:
-    """Let the processes that are started here use one BLAS thread each."""
-    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

@@ -2,21 +2,19 @@
 """A cohort of phantoms straight to prepared data: thousands of patients, no volumes on disk."""
 
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 
 from aminet_benchmarks.phantom.atlas import REGION_MIRROR, REGION_NAMES
 from aminet_benchmarks.phantom.cohort import (
     SEEDS_PER_COHORT,
     Progress,
-    one_thread_each,
     patient_id,
 )
 from aminet_benchmarks.phantom.config import PhantomConfig
 from aminet_benchmarks.phantom.patient import make_patient
 from aminet_benchmarks.phantom.real.heads import AnatomyRequest, requested_anatomy
 from aminet_benchmarks.phantom.source import PhantomSource
+from aminet_benchmarks.phantom.threads import single_threaded_workers
 from aminet_runtime.regions import Regions
 from aminet_train.cohort.prepare_patient import PreparePlan, prepare_patient
 from aminet_train.cohort.prepared import write_cohort_file
@@ -81,7 +79,7 @@ def _prepared(cohort: StreamedCohort, plan: PreparePlan) -> Iterator[None]:
     if cohort.jobs == 1 or count < 2:
         yield from map(_prepare_one, *arguments)
         return
-    with one_thread_each(), ProcessPoolExecutor(cohort.jobs, get_context("spawn")) as pool:
+    with single_threaded_workers(cohort.jobs) as pool:
         yield from pool.map(_prepare_one, *arguments)
 
 

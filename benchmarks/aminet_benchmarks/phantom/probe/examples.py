@@ -2,19 +2,17 @@
 """What the probes see of each patient: a stack of small slices, with and without its vessels."""
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aminet_benchmarks.phantom.cohort import one_thread_each
 from aminet_benchmarks.phantom.config import PhantomConfig
 from aminet_benchmarks.phantom.figures import spiral_of_regions
 from aminet_benchmarks.phantom.patient import make_patient
 from aminet_benchmarks.phantom.probe.masking import Surroundings, vessel_mask
 from aminet_benchmarks.phantom.probe.pose import pose_features
+from aminet_benchmarks.phantom.threads import single_threaded_workers
 
 Field = NDArray[np.float32]
 Stack = NDArray[np.float16]
@@ -54,7 +52,7 @@ def probe_patients(
     if jobs == 1:
         yield from map(probe_patient, *arguments)
         return
-    with one_thread_each(), ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+    with single_threaded_workers(jobs) as pool:
         yield from pool.map(probe_patient, *arguments)
 
 
