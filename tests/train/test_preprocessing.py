@@ -7,6 +7,7 @@ import torch
 
 from aminet_runtime.patient import Channel
 from aminet_train.preprocessing import (
+    ATLAS_WINDOW,
     Preprocessing,
     PreprocessingConfig,
     SliceWindow,
@@ -56,6 +57,23 @@ def test_has_as_many_channels_as_it_says(size, slab, mirrored):
     window = SliceWindow(size, slab=slab, mirrored=mirrored)
     output = Preprocessing(config, window)(torch.zeros(2, 2 * size, 16, 16))
     assert output.shape == (2, in_channels(config, window), 8, 8)
+
+
+def test_an_atlas_keeps_whole_regions_whatever_the_size():
+    config = PreprocessingConfig.from_preset("arterial+atlas", size_px=(12, 12))
+    assert config.has_atlas
+    atlas = torch.randint(0, 15, (1, 1, 32, 30)).float()
+    slices = torch.cat([torch.zeros_like(atlas), atlas], dim=1)
+    preprocessing = Preprocessing(config)
+    views = preprocessing(slices)
+    regions = views[:, 1] * ATLAS_WINDOW[1]
+    torch.testing.assert_close(regions, regions.round(), atol=1e-5, rtol=0)
+    torch.testing.assert_close(preprocessing.to_hu(views)[:, 1], regions, atol=1e-5, rtol=0)
+
+
+def test_an_atlas_is_the_last_channel():
+    with pytest.raises(ValueError, match="not the last"):
+        PreprocessingConfig((Channel.ATLAS, Channel.CTA1), ((ATLAS_WINDOW,), ((0.0, 1.0),)))
 
 
 def test_views_of_a_channel_follow_each_other_each_low_to_high():

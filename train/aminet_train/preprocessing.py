@@ -21,6 +21,9 @@ CTA_WINDOW_HU = (-100.0, 500.0)
 SPIRAL_WINDOW = (0.0, 1.0)
 """The SPIRAL map is a probability already."""
 
+ATLAS_WINDOW = (0.0, 255.0)
+"""Regions are whole numbers: the 8 bits of the cache hold them as they are."""
+
 NETWORK_SIZE_PX = (224, 224)
 """Height and width at which the ImageNet weights were trained; the report used it too."""
 
@@ -30,7 +33,11 @@ CHANNEL_PRESETS: dict[str, tuple[Channel, ...]] = {
     "mcta": (Channel.CTA1, Channel.CTA2, Channel.CTA3),
     "spiral": (Channel.SPIRAL,),
     "cta+spiral": (Channel.CTA2, Channel.SPIRAL),
+    "arterial+atlas": (Channel.CTA1, Channel.ATLAS),
+    "mcta+atlas": (Channel.CTA1, Channel.CTA2, Channel.CTA3, Channel.ATLAS),
 }
+
+_OWN_WINDOWS = {Channel.SPIRAL: (SPIRAL_WINDOW,), Channel.ATLAS: (ATLAS_WINDOW,)}
 
 
 WINDOW_SIZES = (1, 3, 5)
@@ -117,11 +124,18 @@ class PreprocessingConfig:
             raise ValueError("a channel has no window")
         if any(low >= high for windows in self.views_hu for low, high in windows):
             raise ValueError(f"views_hu {self.views_hu}: a lower bound is not below its upper")
+        if Channel.ATLAS in self.channels[:-1]:
+            raise ValueError("the atlas is a channel, but not the last one")
 
     @property
     def views(self) -> int:
         """V, the number of views of one slice."""
         return sum(map(len, self.views_hu))
+
+    @property
+    def has_atlas(self) -> bool:
+        """Whether the last plane numbers regions and is no image."""
+        return self.channels[-1] is Channel.ATLAS
 
     @property
     def has_one_view_each(self) -> bool:
@@ -152,9 +166,7 @@ class PreprocessingConfig:
             windows_hu: Windows of each channel in HU.
         """
         channels = CHANNEL_PRESETS[preset]
-        views = tuple(
-            (SPIRAL_WINDOW,) if channel is Channel.SPIRAL else windows_hu for channel in channels
-        )
+        views = tuple(_OWN_WINDOWS.get(channel, windows_hu) for channel in channels)
         return cls(channels=channels, views_hu=views, size_px=size_px)
 
     def one_plane_a_view(self) -> "PreprocessingConfig":
@@ -206,7 +218,8 @@ class Preprocessing(nn.Module):
     """Window and resize: raw HU [N, C * size, H, W] to values 0..1 [N, in_channels, h, w].
 
     The window is applied before the resize, so that metal and bone do not bleed into their
-    neighbours, and the resize is bilinear, which every engine computes in float.
+    neighbours, and the resize is bilinear, which every engine computes in float. Of an atlas single
+    voxels are taken, since a mean of two regions is a third one.
 
     Args:
         config: Channels, windows, size.
@@ -227,6 +240,7 @@ class Preprocessing(nn.Module):
         self.window = window
         self._has_one_view_each = config.has_one_view_each
         self._sources = planes_of_views(config, window)
+        self._has_atlas = config.has_atlas
 
     def forward(self, slices_hu: Tensor) -> Tensor:
         """Map raw HU to the network's input.
@@ -245,7 +259,14 @@ class Preprocessing(nn.Module):
         if not self._has_one_view_each:
             slices_hu = torch.cat([slices_hu[:, plane : plane + 1] for plane in self._sources], 1)
         windowed = ((slices_hu - self.low) / self.span).clamp(0.0, 1.0)
-        return F.interpolate(windowed, size=self.size_px, mode="bilinear", align_corners=False)
+        if not self._has_atlas:
+            return self._resize(windowed)
+        images, regions = windowed[:, : -self.window.size], windowed[:, -self.window.size :]
+        voxels = F.interpolate(regions, size=self.size_px, mode="nearest")
+        return torch.cat([self._resize(images), voxels], dim=1)
+
+    def _resize(self, images: Tensor) -> Tensor:
+        return F.interpolate(images, size=self.size_px, mode="bilinear", align_corners=False)
 
     def to_hu(self, views: Tensor) -> Tensor:
         """Map the views of planes back to HU, to feed cached slices to an exported graph.

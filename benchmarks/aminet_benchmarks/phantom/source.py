@@ -22,13 +22,14 @@ class PhantomSource:
     Args:
         patient: The phantom.
         name: Its patient id.
-        channels: Wanted channels, phases or the SPIRAL-like map.
+        channels: Wanted channels: phases, the SPIRAL-like map, the atlas.
     """
 
     def __init__(self, patient: PhantomPatient, name: str, channels: tuple[Channel, ...]) -> None:
         self._patient = patient
         self._name = name
         self._channels = channels
+        self._phase_channels = [channel for channel in channels if channel in PHASE_OF_CHANNEL]
 
     @property
     def patient_id(self) -> str:
@@ -63,16 +64,16 @@ class PhantomSource:
 
     def images_hu(self, indices: NDArray[np.int32]) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """Render the wanted slices."""
-        phases = tuple(PHASE_OF_CHANNEL[c] for c in self._channels if c in PHASE_OF_CHANNEL)
+        phases = tuple(PHASE_OF_CHANNEL[channel] for channel in self._phase_channels)
         wants_spiral = Channel.SPIRAL in self._channels
         for index in indices.tolist():
             rendered = self._patient.slice(index, phases=phases, spiral=wants_spiral)
-            planes = iter(rendered.phases)
-            image = [
-                rendered.spiral if channel is Channel.SPIRAL else next(planes)
-                for channel in self._channels
-            ]
-            yield index, np.stack(image)  # type: ignore[arg-type]  # the map was asked for
+            planes = {
+                **dict(zip(self._phase_channels, rendered.phases, strict=True)),
+                Channel.SPIRAL: rendered.spiral,
+                Channel.ATLAS: rendered.atlas.astype(np.float32),
+            }
+            yield index, np.stack([planes[channel] for channel in self._channels])
 
     def about(self) -> ScanInfo:
         """Return the grid, and as fingerprint a hash of what determines the voxels."""

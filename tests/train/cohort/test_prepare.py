@@ -74,11 +74,9 @@ def test_labels_are_those_of_the_voxels_that_were_set(cohort, plan):
 def test_cells_are_where_the_voxels_are(cohort, plan):
     prepare_cohort(cohort, plan, seed=0)
     cells = PreparedCohort.open(plan.root).patient("p0").truth.clot_cells
-    expected = np.zeros((DEPTH, 14, 14), np.uint16)
-    # row * 14 // 60, column * 14 // 60
-    expected[2, 2, 9] = 1 << 5
-    expected[3, 4, 2] = 1 << 0
-    expected[3, 9, 7] = 1 << 5
+    expected = np.zeros((DEPTH, 56, 56), np.uint16)
+    for number, row, column, region in [(2, 10, 40, 5), (3, 20, 10, 0), (3, 40, 33, 5)]:
+        expected[number, row * 56 // HEIGHT, column * 56 // WIDTH] = 1 << region
     np.testing.assert_array_equal(cells, expected)
 
 

@@ -2,9 +2,9 @@
 import pytest
 import torch
 
-from aminet_train.fitting.augment import AugmentConfig, augment
+from aminet_train.fitting.augment import AugmentConfig, ImagePlanes, augment
 from aminet_train.fitting.dataset import SliceBatch
-from aminet_train.preprocessing import SliceWindow, append_mirrored
+from aminet_train.preprocessing import ATLAS_WINDOW, append_mirrored
 
 MIRROR = (0, 2, 1, *range(3, 15))
 STILL = AugmentConfig(rotation_deg=0, scale=0, shift=0, gain=0, noise=0)
@@ -74,9 +74,9 @@ def test_same_generator_state_gives_the_same_batch():
 def test_mirrored_channels_stay_mirrors_of_the_others():
     batch = batch_with_clot_at(3, 4)
     batch = batch._replace(images=append_mirrored(batch.images))
-    window = SliceWindow(mirrored=True)
+    planes = ImagePlanes(mirrored=True)
     changed = augment(
-        batch, AugmentConfig(), torch.Generator().manual_seed(2), mirror=MIRROR, window=window
+        batch, AugmentConfig(), torch.Generator().manual_seed(2), mirror=MIRROR, planes=planes
     )
     assert changed.images.shape == batch.images.shape
     torch.testing.assert_close(changed.images[:, 1], changed.images[:, 0].flip(-1))
@@ -87,5 +87,34 @@ def test_all_slices_of_a_window_move_alike():
     batch = batch._replace(images=batch.images.repeat(1, 3, 1, 1))
     config = AugmentConfig(noise=0)
     generator = torch.Generator().manual_seed(2)
-    changed = augment(batch, config, generator, mirror=MIRROR, window=SliceWindow(3))
+    changed = augment(batch, config, generator, mirror=MIRROR)
     torch.testing.assert_close(changed.images[:, 0], changed.images[:, 2])
+
+
+def batch_with_atlas() -> SliceBatch:
+    """Region 1 on the left half of the slice and region 2 on the right, the clot in region 1."""
+    batch = batch_with_clot_at(3, 4)
+    atlas = torch.ones_like(batch.images)
+    atlas[..., 56:] = 2.0
+    return batch._replace(images=torch.cat([batch.images, atlas / ATLAS_WINDOW[1]], dim=1))
+
+
+def test_flip_gives_atlas_voxels_the_other_sides_region():
+    batch = batch_with_atlas()
+    planes = ImagePlanes(has_atlas=True)
+    changed = augment(batch, STILL, torch.Generator().manual_seed(0), mirror=MIRROR, planes=planes)
+    # region 1 lies on the left of a slice and of its mirror image: the sides' names change too
+    torch.testing.assert_close(changed.images[:, 1], batch.images[:, 1])
+    assert bool((changed.labels[:, 2] == 1).any())
+
+
+def test_a_moved_atlas_holds_whole_regions_and_neither_gain_nor_noise():
+    planes = ImagePlanes(has_atlas=True)
+    config = AugmentConfig(gain=0.5, noise=0.2)
+    changed = augment(
+        batch_with_atlas(), config, torch.Generator().manual_seed(3), mirror=MIRROR, planes=planes
+    )
+    regions = changed.images[:, 1] * ATLAS_WINDOW[1]
+    torch.testing.assert_close(regions, regions.round(), atol=1e-5, rtol=0)
+    assert set(regions.round().unique().tolist()) <= {0.0, 1.0, 2.0}
+    assert changed.images.shape == (64, 2, 112, 112)

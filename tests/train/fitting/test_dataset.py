@@ -150,4 +150,4 @@ def test_batch_stacks_all_parts(prepared_cohort):
     batch = collate([dataset[0], dataset[1]])
     assert batch.images.shape == (2, 1, 64, 64)
     assert batch.labels.shape == (2, 15)
-    assert batch.cells.shape == (2, 15, 14, 14)
+    assert batch.cells.shape == (2, 15, *CELL_GRID)

@@ -41,10 +41,10 @@ from aminet_train.preprocessing import (
     combine_planes,
 )
 
-SCHEMA = "aminet.prepared/2"
+SCHEMA = "aminet.prepared/3"
 IMAGE_LEVELS = 255
-CELL_GRID = (14, 14)
-"""Height and width of the clot grid: stride 16 of a 224 x 224 input."""
+CELL_GRID = (56, 56)
+"""Height and width of the clot grid: stride 4 of a 224 x 224 input, the finest map of a network."""
 
 COHORT_FILE = "prepared.json"
 PATIENTS_FOLDER = "patients"

@@ -16,6 +16,8 @@ CHANNELS = {
     "mcta": "all three phases",
     "spiral": "SpiralregA",
     "cta+spiral": "CTA2regA and SpiralregA",
+    "arterial+atlas": "CTA1 and ATLASMASKregA, for --head atlas",
+    "mcta+atlas": "all three phases and ATLASMASKregA",
 }
 MIN_SIZE_PX, MAX_SIZE_PX = 32, 1024
 

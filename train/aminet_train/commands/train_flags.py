@@ -39,8 +39,9 @@ GROUPS: Mapping[str, Sequence[Flag]] = {
             "head",
             "network.head",
             str,
-            f"gap: the report's; dense: a map; territory: a map and the tissue, {PER_MODEL}",
-            ("gap", "dense", "territory"),
+            "gap: the report's; dense: a map; territory: a map and the tissue; atlas: both in the "
+            f"regions of the patient's atlas, a channel of the data, {PER_MODEL}",
+            ("gap", "dense", "territory", "atlas"),
         ),
         Flag("masks", "masks", bool, "learn from the clot masks too: " + "MASKS"),
         Flag(

@@ -4,13 +4,14 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from aminet_train.fitting.dataset import SliceBatch
-from aminet_train.preprocessing import SINGLE_SLICE, SliceWindow, append_mirrored
+from aminet_train.preprocessing import ATLAS_WINDOW, append_mirrored
 
 _KEPT_SHARE_OF_CELL = 0.2
 """A cell counts as clot where a fifth of a clot cell has moved onto it: at least one of the four
@@ -36,48 +37,95 @@ class AugmentConfig:
     noise: float = 0.01
 
 
+@dataclass(frozen=True, slots=True)
+class ImagePlanes:
+    """What the channels of a network's input are.
+
+    Attributes:
+        mirrored: The second half of the images are the first, flipped.
+        has_atlas: The last channel is no image, but the region of each voxel.
+    """
+
+    mirrored: bool = False
+    has_atlas: bool = False
+
+
+IMAGES_ALONE = ImagePlanes()
+
+
 def augment(
     batch: SliceBatch,
     config: AugmentConfig,
     generator: torch.Generator,
     *,
     mirror: Sequence[int] | None,
-    window: SliceWindow = SINGLE_SLICE,
+    planes: ImagePlanes = IMAGES_ALONE,
 ) -> SliceBatch:
-    """Change a batch at random; labels, cells and mirrored channels follow.
+    """Change a batch at random; labels, cells, mirrored channels and the atlas follow.
 
     Args:
         batch: As from the dataset.
         config: How much.
         generator: Of the random numbers.
         mirror: Index of the other side's region, for the left-right flip; None: no flip.
-        window: What the channels are; those that mirror others are made anew at the end.
+        planes: What the channels are; those that mirror others are made anew at the end.
     """
-    if window.mirrored:
-        batch = batch._replace(images=batch.images[:, : batch.images.shape[1] // 2])
+    changed = _Planes.of(batch, planes)
     if mirror is not None:
-        batch = _flip_some(batch, generator, mirror)
-    batch = _move(batch, config, generator)
-    images = _rescan(batch.images, config, generator)
-    return batch._replace(images=append_mirrored(images) if window.mirrored else images)
+        changed = _flip_some(changed, generator, mirror)
+    changed = _move(changed, config, generator)
+    images = _rescan(changed.batch.images, config, generator)
+    if planes.mirrored:
+        images = append_mirrored(images)
+    if changed.atlas is not None:
+        images = torch.cat([images, changed.atlas], dim=1)
+    return changed.batch._replace(images=images)
 
 
-def _flip_some(batch: SliceBatch, generator: torch.Generator, mirror: Sequence[int]) -> SliceBatch:
+class _Planes(NamedTuple):
+    """A batch whose images are images, and the atlas [N, 1, h, w] beside it, if there is one."""
+
+    batch: SliceBatch
+    atlas: Tensor | None
+
+    @classmethod
+    def of(cls, batch: SliceBatch, planes: ImagePlanes) -> "_Planes":
+        images, atlas = batch.images, None
+        if planes.has_atlas:
+            images, atlas = images[:, :-1], images[:, -1:]
+        if planes.mirrored:
+            images = images[:, : images.shape[1] // 2]
+        return cls(batch._replace(images=images), atlas)
+
+
+def _flip_some(planes: _Planes, generator: torch.Generator, mirror: Sequence[int]) -> _Planes:
+    batch, atlas = planes
     flipped = torch.rand(len(batch.images), generator=generator) < 0.5
     swap = torch.tensor(mirror)
-    return SliceBatch(
+    if atlas is not None:
+        other_side = swap[_regions(atlas)] / ATLAS_WINDOW[1]
+        atlas = torch.where(_per_item(flipped, 4), other_side.flip(-1), atlas)
+    batch = SliceBatch(
         images=torch.where(_per_item(flipped, 4), batch.images.flip(-1), batch.images),
         labels=torch.where(_per_item(flipped, 2), batch.labels[:, swap], batch.labels),
         elsewhere=torch.where(_per_item(flipped, 2), batch.elsewhere[:, swap], batch.elsewhere),
         cells=torch.where(_per_item(flipped, 4), batch.cells[:, swap].flip(-1), batch.cells),
     )
+    return _Planes(batch, atlas)
 
 
-def _move(batch: SliceBatch, config: AugmentConfig, generator: torch.Generator) -> SliceBatch:
+def _regions(atlas: Tensor) -> Tensor:
+    return (atlas * ATLAS_WINDOW[1]).round().long()
+
+
+def _move(planes: _Planes, config: AugmentConfig, generator: torch.Generator) -> _Planes:
+    batch, atlas = planes
     theta = _poses(len(batch.images), config, generator)
     images = _warp(batch.images, theta)
     cells = (_warp(batch.cells, theta) > _KEPT_SHARE_OF_CELL).float()
-    return batch._replace(images=images, cells=cells)
+    if atlas is not None:
+        atlas = _warp(atlas, theta, mode="nearest")  # a mean of two regions is a third one
+    return _Planes(batch._replace(images=images, cells=cells), atlas)
 
 
 def _poses(count: int, config: AugmentConfig, generator: torch.Generator) -> Tensor:
@@ -94,9 +142,9 @@ def _poses(count: int, config: AugmentConfig, generator: torch.Generator) -> Ten
     return torch.stack(rows, dim=1).view(count, 2, 3)
 
 
-def _warp(maps: Tensor, theta: Tensor) -> Tensor:
+def _warp(maps: Tensor, theta: Tensor, *, mode: str = "bilinear") -> Tensor:
     grid = F.affine_grid(theta, list(maps.shape), align_corners=False)
-    return F.grid_sample(maps, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return F.grid_sample(maps, grid, mode=mode, padding_mode="zeros", align_corners=False)
 
 
 def _rescan(images: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from aminet_train.fitting import schedule
-from aminet_train.fitting.augment import augment
+from aminet_train.fitting.augment import ImagePlanes, augment
 from aminet_train.fitting.config import ScheduleConfig, TrainConfig
 from aminet_train.fitting.dataset import SliceBatch
 from aminet_train.fitting.losses import total_loss
-from aminet_train.networks import backbone_of
+from aminet_train.networks import asks_for_atlas, backbone_of
 
 
 class Learner:
@@ -48,6 +48,7 @@ class Learner:
         self._fabric = fabric
         self._total_steps = total_steps
         self._mirror = mirror
+        self._planes = ImagePlanes(config.window.mirrored, asks_for_atlas(config.network))
         self._module, self._stepper = fabric.setup(self.network, self.optimizer)
 
     def start_epoch(self, epoch: int) -> None:
@@ -75,7 +76,7 @@ class Learner:
             self._config.augment,
             generator,
             mirror=self._mirror,
-            window=self._config.window,
+            planes=self._planes,
         )
         images = batch.images.contiguous(memory_format=torch.channels_last)
         logits, evidence = self._module(images)

@@ -7,11 +7,16 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from aminet_runtime.errors import ModelIncompatible
+from aminet_runtime.errors import ModelIncompatible, UsageError
 from aminet_train.checkpoint import load_info, load_network
 from aminet_train.fitting.config import TrainConfig
 from aminet_train.fitting.dataset import SliceDataset
-from aminet_train.networks import backbone_of, build_network, takes_any_size
+from aminet_train.networks import (
+    asks_for_atlas,
+    backbone_of,
+    build_network,
+    takes_any_size,
+)
 from aminet_train.networks.weights import (
     has_folded_batch_norm,
     load_backbone,
@@ -27,7 +32,12 @@ UNFOLD_BATCH = 32
 
 
 def random_network(config: TrainConfig, preprocessing: PreprocessingConfig) -> nn.Module:
-    """Build the network with random weights, which are a function of the seed."""
+    """Build the network with random weights, which are a function of the seed.
+
+    Raises:
+        UsageError: The network asks for an atlas and the data have none, or the other way round.
+    """
+    _require_atlas(config, preprocessing)
     torch.manual_seed(config.seed)
     return build_network(
         config.network,
@@ -43,13 +53,15 @@ def starting_network(
 
     Raises:
         ModelIncompatible: The checkpoint to start from is of another network.
+        UsageError: As `random_network`.
     """
     if config.start_from is not None:
+        _require_atlas(config, preprocessing)
         return _continued(config, preprocessing, config.start_from).train()
     network = random_network(config, preprocessing)
     if config.weights == NO_WEIGHTS:
         return network
-    channels = in_channels(preprocessing, config.window)
+    channels = in_channels(preprocessing, config.window) - int(preprocessing.has_atlas)
     for backbone in backbone_of(network):
         if config.weights == HUB_WEIGHTS:
             load_from_hub(backbone, in_channels=channels)
@@ -76,6 +88,19 @@ def _continued(
                 f"the checkpoint is of {has}", path=checkpoint, hint=f"wanted {wanted}"
             )
     return load_network(checkpoint, info)
+
+
+def _require_atlas(config: TrainConfig, preprocessing: PreprocessingConfig) -> None:
+    if preprocessing.has_atlas and not asks_for_atlas(config.network):
+        raise UsageError(
+            "the last channel of the data is the atlas, which only --head atlas looks at",
+            hint="add --head atlas, or prepare other --channels",
+        )
+    if asks_for_atlas(config.network) and not preprocessing.has_atlas:
+        raise UsageError(
+            "--head atlas needs the patient's atlas as a channel",
+            hint="prepare with --channels mcta+atlas or arterial+atlas",
+        )
 
 
 def _some_batches(training: SliceDataset) -> list[Tensor]:

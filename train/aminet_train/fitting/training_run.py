@@ -36,6 +36,7 @@ from aminet_train.fitting.run_state import (
 from aminet_train.fitting.starting_network import random_network, starting_network
 from aminet_train.fitting.validation import PatientScores, Validation
 from aminet_train.judging.evaluate import evaluate_scores
+from aminet_train.networks import learn_mirror
 from aminet_train.provenance import git_commit, tool_versions
 from aminet_train.thresholds import choose_rule
 
@@ -115,6 +116,7 @@ class TrainingRun:
         config, preprocessing = self._config, self._data.cohort.preprocessing
         if state is None:
             network = starting_network(config, preprocessing, self._data.training)
+            learn_mirror(network, self._data.cohort.regions.mirror)
         else:
             network = random_network(config, preprocessing)
             network.load_state_dict(dict(state.network))

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The networks: input 0..1 [N, C, h, w] in, logits [N, 15] and evidence [N, 15, h', w'] out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from enum import StrEnum
 from typing import Any
 
 from torch import nn
 
+from aminet_train.networks.atlas_head import AtlasHead
 from aminet_train.networks.efficientformerv2 import EfficientFormerV2, EfficientFormerV2Config
+from aminet_train.networks.heads import Head
 from aminet_train.networks.mobilenetv2 import MobileNetV2, MobileNetV2Config
 from aminet_train.networks.simple_cnn import SimpleCnn, SimpleCnnConfig
 from aminet_train.networks.spiral import SpiralConfig, SpiralMaximum
@@ -70,6 +72,18 @@ def build_network(
 def backbone_of(network: nn.Module) -> list[nn.Module]:
     """Return the pretrained part of a network; a network without one has none."""
     return [network.backbone] if isinstance(network, MobileNetV2 | EfficientFormerV2) else []
+
+
+def asks_for_atlas(config: NetworkConfig) -> bool:
+    """Tell whether the last channel of the network's input must be the patient's atlas."""
+    return getattr(config, "head", None) is Head.ATLAS
+
+
+def learn_mirror(network: nn.Module, mirror: Sequence[int] | None) -> None:
+    """Tell a network which region lies on the other side of each, if it asks."""
+    for module in network.modules():
+        if isinstance(module, AtlasHead):
+            module.set_mirror(mirror)
 
 
 def takes_any_size(config: NetworkConfig) -> bool:

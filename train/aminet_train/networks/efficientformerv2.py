@@ -6,12 +6,20 @@ from dataclasses import dataclass
 import timm
 from torch import Tensor, nn
 
-from aminet_train.networks.heads import Head, apply_head, make_head
+from aminet_train.networks.heads import (
+    Head,
+    Maps,
+    Widths,
+    apply_head,
+    image_channels,
+    make_head,
+    split_atlas,
+)
 
 TIMM_NAME = "efficientformerv2_s0"
-FINE_STAGE = 2
-"""The last stage at stride 16 (96 channels); the stage after it is at stride 32."""
-FINE_FEATURES = 96
+FINEST_STAGE, FINE_STAGE = 1, 2
+"""The stages at strides 8 and 16; the one after them is at stride 32."""
+FINEST_FEATURES, FINE_FEATURES = 48, 96
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,23 +42,26 @@ class EfficientFormerV2(nn.Module):
     ) -> None:
         super().__init__()
         self.backbone = timm.create_model(
-            TIMM_NAME, pretrained=False, in_chans=in_channels, num_classes=0, img_size=size_px
+            TIMM_NAME,
+            pretrained=False,
+            in_chans=image_channels(config.head, in_channels),
+            num_classes=0,
+            img_size=size_px,
         )
-        self.head = make_head(
-            config.head,
-            fine=FINE_FEATURES,
-            coarse=self.backbone.num_features,
-            dropout=config.dropout,
-        )
+        widths = Widths(FINEST_FEATURES, FINE_FEATURES, self.backbone.num_features)
+        self.head = make_head(config.head, widths, dropout=config.dropout)
+        self._kind = config.head
 
     def forward(self, network_input: Tensor) -> tuple[Tensor, Tensor]:
         """Map input 0..1 [N, C, h, w] to logits [N, 15] and evidence [N, 15, h', w']."""
-        centred = network_input * 2.0 - 1.0  # near enough to the ImageNet mean and deviation
+        images, atlas = split_atlas(self._kind, network_input)
+        return apply_head(self.head, self._features(images), atlas)
+
+    def _features(self, images: Tensor) -> Maps:
+        centred = images * 2.0 - 1.0  # near enough to the ImageNet mean and deviation
         maps = self.backbone.stem(centred)
-        fine = maps
-        for number, stage in enumerate(self.backbone.stages):
+        stages = []
+        for stage in self.backbone.stages:
             maps = stage(maps)
-            if number == FINE_STAGE:
-                fine = maps
-        coarse = self.backbone.norm(maps)
-        return apply_head(self.head, fine, coarse)
+            stages.append(maps)
+        return Maps(stages[FINEST_STAGE], stages[FINE_STAGE], self.backbone.norm(maps))

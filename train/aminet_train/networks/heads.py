@@ -5,13 +5,17 @@ Evidence is a map of logits per region; the slice's logit is pooled from it, so 
 what the answer was made of.
 """
 
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from aminet_runtime.errors import InternalError
 from aminet_runtime.regions import REGION_COUNT
+from aminet_train.networks.atlas_head import AtlasHead
 
 
 class Head(StrEnum):
@@ -26,8 +30,11 @@ class Head(StrEnum):
     TERRITORY = "territory"
     """The same, plus what the tissue of the whole slice tells of the patient's regions."""
 
+    ATLAS = "atlas"
+    """Clot and tissue in the regions of the patient's own atlas, which is an input."""
 
-HEADS_WITH_MAP = frozenset({Head.DENSE, Head.TERRITORY})
+
+HEADS_WITH_MAP = frozenset({Head.DENSE, Head.TERRITORY, Head.ATLAS})
 """Those that can learn from clot masks."""
 
 
@@ -103,29 +110,65 @@ _RARE_LOGIT = -8.0
 """Start at a probability of .0003 a cell, .06 a slice: clots are rare, and so is the first loss."""
 
 DENSE_WIDTH = 128
+ATLAS_WIDTH = 64
 
 
-AnyHead = GapHead | DenseHead | TerritoryHead
+AnyHead = GapHead | DenseHead | TerritoryHead | AtlasHead
 
 
-def make_head(head: Head, *, fine: int, coarse: int, dropout: float) -> AnyHead:
+@dataclass(frozen=True, slots=True)
+class Widths:
+    """How many features a backbone has at strides 8, 16 and 32."""
+
+    finest: int
+    fine: int
+    coarse: int
+
+
+class Maps(NamedTuple):
+    """A backbone's features of a batch at strides 8, 16 and 32, each [N, F, h', w']."""
+
+    finest: Tensor
+    fine: Tensor
+    coarse: Tensor
+
+
+def image_channels(head: Head, in_channels: int) -> int:
+    """Return how many channels the backbone sees: all but the atlas."""
+    return in_channels - 1 if head is Head.ATLAS else in_channels
+
+
+def split_atlas(head: Head, network_input: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Part the images [N, C, h, w] from the atlas [N, 1, h, w], if the head asks for one."""
+    if head is Head.ATLAS:
+        return network_input[:, :-1], network_input[:, -1:]
+    return network_input, None
+
+
+def make_head(head: Head, widths: Widths, *, dropout: float) -> AnyHead:
     """Build the head of a backbone.
 
     Args:
         head: Which one.
-        fine: Features of the backbone at stride 16.
-        coarse: Features of the backbone at stride 32.
+        widths: Features of the backbone.
         dropout: Before the classifier.
     """
+    fine, coarse = widths.fine, widths.coarse
     if head is Head.GAP:
         return GapHead(coarse, dropout)
     if head is Head.TERRITORY:
         return TerritoryHead(fine, coarse, width=DENSE_WIDTH, dropout=dropout)
+    if head is Head.ATLAS:
+        return AtlasHead(widths.finest, fine, coarse, width=ATLAS_WIDTH, dropout=dropout)
     return DenseHead(fine, coarse, width=DENSE_WIDTH, dropout=dropout)
 
 
-def apply_head(head: AnyHead, fine: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor]:
-    """Map features at strides 16 and 32 to logits [N, 15] and evidence [N, 15, h, w]."""
+def apply_head(head: AnyHead, maps: Maps, atlas: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Map a backbone's features to logits [N, 15] and evidence [N, 15, h, w]."""
+    if isinstance(head, AtlasHead):
+        if atlas is None:
+            raise InternalError("the atlas head was given no atlas")
+        return head(*maps, atlas)  # type: ignore[no-any-return]  # nn.Module.__call__ is untyped
     if isinstance(head, GapHead):
-        return head(coarse)  # type: ignore[no-any-return]  # nn.Module.__call__ is untyped
-    return head(fine, coarse)  # type: ignore[no-any-return]
+        return head(maps.coarse)  # type: ignore[no-any-return]
+    return head(maps.fine, maps.coarse)  # type: ignore[no-any-return]

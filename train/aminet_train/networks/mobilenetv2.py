@@ -7,12 +7,20 @@ from enum import StrEnum
 import timm
 from torch import Tensor, nn
 
-from aminet_train.networks.heads import Head, apply_head, make_head
+from aminet_train.networks.heads import (
+    Head,
+    Maps,
+    Widths,
+    apply_head,
+    image_channels,
+    make_head,
+    split_atlas,
+)
 
 TIMM_NAME = "mobilenetv2_100"
-FINE_STAGE = 4
-"""The last stage at stride 16 (96 channels); the stages after it are at stride 32."""
-FINE_FEATURES = 96
+FINEST_STAGE, FINE_STAGE = 2, 4
+"""The last stages at strides 8 and 16; those after them are at stride 32."""
+FINEST_FEATURES, FINE_FEATURES = 32, 96
 
 
 class Padding(StrEnum):
@@ -45,25 +53,24 @@ class MobileNetV2(nn.Module):
         self.backbone = timm.create_model(
             TIMM_NAME,
             pretrained=False,
-            in_chans=in_channels,
+            in_chans=image_channels(config.head, in_channels),
             num_classes=0,
             pad_type=_TIMM_PADDING[config.padding],
         )
-        self.head = make_head(
-            config.head,
-            fine=FINE_FEATURES,
-            coarse=self.backbone.num_features,
-            dropout=config.dropout,
-        )
+        widths = Widths(FINEST_FEATURES, FINE_FEATURES, self.backbone.num_features)
+        self.head = make_head(config.head, widths, dropout=config.dropout)
+        self._kind = config.head
 
     def forward(self, network_input: Tensor) -> tuple[Tensor, Tensor]:
         """Map input 0..1 [N, C, h, w] to logits [N, 15] and evidence [N, 15, h', w']."""
-        centred = network_input * 2.0 - 1.0  # the ImageNet weights expect -1..1
-        maps = self.backbone.bn1(self.backbone.conv_stem(centred))
-        fine = maps
-        for number, stage in enumerate(self.backbone.blocks):
+        images, atlas = split_atlas(self._kind, network_input)
+        return apply_head(self.head, self._features(images), atlas)
+
+    def _features(self, images: Tensor) -> Maps:
+        maps = self.backbone.bn1(self.backbone.conv_stem(images * 2.0 - 1.0))  # ImageNet: -1..1
+        stages = []
+        for stage in self.backbone.blocks:
             maps = stage(maps)
-            if number == FINE_STAGE:
-                fine = maps
+            stages.append(maps)
         coarse = self.backbone.bn2(self.backbone.conv_head(maps))
-        return apply_head(self.head, fine, coarse)
+        return Maps(stages[FINEST_STAGE], stages[FINE_STAGE], coarse)
