@@ -13,7 +13,7 @@
 // and the rule. Thresholds, labels and channels come from the network file, so no JSON is parsed.
 //
 // Left out, and refused where it matters: NIfTI-2 and big-endian files, windows of several slices,
-// ensembles, channels that are not in HU. Not checked at all: whether the scan shows a head in HU,
+// ensembles, the SPIRAL map. Not checked at all: whether the scan shows a head in HU,
 // which aminet-run does (aminet_runtime.scan_check). A product must check it.
 
 #include <sys/resource.h>
@@ -49,6 +49,7 @@ struct Failure {
     std::string message;
 };
 
+constexpr const char* kAtlas = "atlas";
 constexpr int kUsage = 2, kMissing = 10, kDamaged = 11, kUnsupported = 12, kInconsistent = 13;
 constexpr int kModelInvalid = 20, kModelUntrusted = 21, kModelIncompatible = 22, kInternal = 70;
 
@@ -446,7 +447,8 @@ private:
 
 fs::path file_of(const fs::path& patient, const std::string& channel) {
     const std::map<std::string, std::string> stems{
-        {"cta1", "CTA1"}, {"cta2", "CTA2regA"}, {"cta3", "CTA3regA"}};
+        {"cta1", "CTA1"}, {"cta2", "CTA2regA"}, {"cta3", "CTA3regA"}, {kAtlas, "ATLASMASKregA"}};
+    if (!stems.count(channel)) throw Failure{22, "the bundle reads " + channel + ", which is not read here"};
     for (const char* suffix : {".nii.gz", ".nii"})
         if (auto path = patient / (stems.at(channel) + suffix); fs::exists(path)) return path;
     throw Failure{kMissing, stems.at(channel) + ".nii.gz is not there"};
@@ -533,6 +535,14 @@ std::string row_json(const std::vector<float>& row) { return list(row, number); 
 
 // ---- what the command does -------------------------------------------------------------------------
 
+// An atlas that is no atlas would give wrong regions without a word.
+void require_regions(const float* values, size_t count) {
+    const bool are_regions = std::all_of(values, values + count, [](float value) {
+        return value >= 0 && value < float(kRegions) && value == std::floor(value);
+    });
+    if (!are_regions) throw Failure{kInconsistent, "the atlas holds values that are no regions"};
+}
+
 Scores score_patient(Network& network, std::vector<std::unique_ptr<Volume>>& volumes) {
     const auto [depth, height, width] = volumes[0]->shape();
     const bool upward = volumes[0]->runs_upward();
@@ -553,6 +563,9 @@ Scores score_patient(Network& network, std::vector<std::unique_ptr<Volume>>& vol
         const float* hu = network.input_hu();
         if (!std::all_of(hu, hu + network.input_count(), [](float v) { return std::isfinite(v); }))
             throw Failure{14, "slice " + std::to_string(z) + " holds values that are not finite"};
+        for (size_t channel = 0; channel < volumes.size(); ++channel)
+            if (network.metadata().channels[channel] == kAtlas)
+                require_regions(hu + channel * height * width, height * width);
         scores[z] = network.infer();
     }
     return scores;

@@ -69,7 +69,7 @@ function parseMetadata(bytes) {
   if (metadata.input.window !== 1)
     throw new HostError(MODEL_INCOMPATIBLE, "windows of slices are not run here", otherHost);
   if (metadata.input.channels.some((channel) => !(channel in STEMS)))
-    throw new HostError(MODEL_INCOMPATIBLE, "it reads channels that are not in HU", otherHost);
+    throw new HostError(MODEL_INCOMPATIBLE, "it reads channels that are not read here", otherHost);
   return metadata;
 }
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The phases of one patient, read in step: planes [C, H, W] in HU, slice by slice.
+// The phases and the atlas of one patient, read in step: planes [C, H, W], slice by slice.
 
 import { HostError, INPUT_INCONSISTENT, INPUT_MISSING, about } from "./errors.mjs";
 import { inflated, openVolume } from "./nifti.mjs";
 
-/** The files of the channels that are in HU; no others are read here. */
-export const STEMS = { cta1: "CTA1", cta2: "CTA2regA", cta3: "CTA3regA" };
+/** The files of the channels that are read here: the phases, in HU, and the region of each voxel. */
+export const STEMS = { cta1: "CTA1", cta2: "CTA2regA", cta3: "CTA3regA", atlas: "ATLASMASKregA" };
+const REGION_COUNT = 15;
 
 /**
  * Open the file of each channel.
@@ -18,7 +19,8 @@ export async function openScan(channels, openFile) {
   const phases = [];
   for (const channel of channels) {
     const { name, stream } = findFile(STEMS[channel], openFile);
-    phases.push(await about(name, async () => openPhase(name, await inflated(stream))));
+    const phase = await about(name, async () => openPhase(name, await inflated(stream)));
+    phases.push({ ...phase, isAtlas: channel === "atlas" });
   }
   const [first] = phases;
   for (const phase of phases)
@@ -50,10 +52,18 @@ export async function* walk({ phases, width, height, depth }) {
     together.forEach((slice, channel) => {
       if (slice.z !== z)
         refuse(phases[channel].name, "it is stored in another direction", "export all phases alike");
+      if (phases[channel].isAtlas) requireRegions(phases[channel].name, slice.hu);
       planes.set(slice.hu, channel * height * width);
     });
     yield { z, planes };
   }
+}
+
+/** An atlas that is no atlas would give wrong regions without a word. */
+function requireRegions(name, values) {
+  const isRegion = (value) => Number.isInteger(value) && value >= 0 && value < REGION_COUNT;
+  if (!values.every(isRegion))
+    refuse(name, "it holds values that are no regions", "export the regions as whole numbers 0 to 14");
 }
 
 function nextSlice({ name, slices }) {

@@ -10,9 +10,12 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
+from aminet_runtime.bundle import Bundle, default_bundle_path
 from aminet_runtime.cpu import instruction_sets
+from aminet_runtime.regions import REGION_COUNT
 
 MAY_DIFFER = ("created", "timings_ms", "peak_rss_mib", "threads")
 STORAGES = ("RAS", "LPI", "PSL", "SAR")  # flipped, upside down, two held as a whole
@@ -28,11 +31,19 @@ def patient(tmp_path, nifti, storages, head_hu, head_affine):
     def write(code="LPS"):
         folder = tmp_path / code / "379"
         folder.mkdir(parents=True, exist_ok=True)
-        voxels, affine = by_code[code].store(head_hu, head_affine)
-        nifti(voxels=voxels, affine=affine).write(folder / "CTA1.nii.gz")
+        for channel in Bundle.open(default_bundle_path()).metadata.input.channels:
+            volume = head_hu if channel.in_hu else _stripes(head_hu)
+            voxels, affine = by_code[code].store(volume, head_affine)
+            nifti(voxels=voxels, affine=affine).write(folder / f"{channel.file_stem}.nii.gz")
         return folder
 
     return write
+
+
+def _stripes(head_hu):
+    """Return an atlas like a head: 15 stripes from right to left."""
+    columns = np.indices(head_hu.shape)[2]
+    return (columns * REGION_COUNT // head_hu.shape[2]).astype(head_hu.dtype)
 
 
 def _answer(folder, *words, **variables):

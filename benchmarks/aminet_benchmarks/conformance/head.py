@@ -40,6 +40,21 @@ def make_head(seed: int) -> NDArray[np.int16]:
     return np.rint(volume).astype(np.int16)
 
 
+def make_atlas() -> NDArray[np.int16]:
+    """Make the atlas of the small head: 14 regions in seven slabs from front to back, 0 around.
+
+    Odd regions lie on the patient's right, the first columns.
+
+    Returns:
+        int16 [Z, H, W], 0..14.
+    """
+    depth, height, width = SHAPE
+    _z, y, x = np.mgrid[:depth, :height, :width]
+    radius = np.hypot((y - height / 2) / (0.42 * height), (x - width / 2) / (0.40 * width))
+    regions = 1 + 2 * (y * 7 // height) + (x * 2 // width)
+    return np.where(radius < 1.0, regions, 0).astype(np.int16)
+
+
 def write_head(path: Path, volume: NDArray[np.int16], *, orientation: str) -> None:
     """Store a volume, its voxels in the order of an orientation.
 

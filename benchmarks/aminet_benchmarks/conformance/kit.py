@@ -18,12 +18,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aminet_benchmarks.conformance.head import ORIENTATIONS, SHAPE, make_head, write_head
+from aminet_benchmarks.conformance.head import (
+    ORIENTATIONS,
+    SHAPE,
+    make_atlas,
+    make_head,
+    write_head,
+)
 from aminet_runtime import Session
 from aminet_runtime.decision import DecisionRule, find_regions
 from aminet_runtime.engines.choice import EngineName
 from aminet_runtime.errors import GateFailed, UsageError
 from aminet_runtime.metadata import Metadata
+from aminet_runtime.patient import Channel
 from aminet_runtime.publish import publish_folder
 from aminet_runtime.selftest import read_selftest
 
@@ -36,7 +43,7 @@ FAULT_MARGIN = 5.0
 SELFTEST_SLICES = 2
 
 CASE_BLIND_KIT = 30
-CASE_NOT_IN_HU = 30
+CASE_NO_PHASE = 30
 
 Planes = NDArray[np.float32]
 
@@ -54,13 +61,13 @@ def write_kit(bundle: Path, out: Path, *, engine: EngineName = EngineName.OPENVI
         The file that says all.
 
     Raises:
-        UsageError: The bundle reads channels that are not in HU.
+        UsageError: The bundle reads a SPIRAL map.
         GateFailed: A fault would not show, since the network hardly looks at these slices.
         OutputExists: There is a folder with something in it.
     """
     with Session.open(bundle, threads=1, engine=engine) as session, publish_folder(out) as folder:
         metadata = session.bundle.metadata
-        _require_hu(metadata)
+        _require_phases(metadata)
         planes = _some_planes(session)
         expected = {
             "schema": SCHEMA,
@@ -78,12 +85,11 @@ def write_kit(bundle: Path, out: Path, *, engine: EngineName = EngineName.OPENVI
     return out / KIT_JSON
 
 
-def _require_hu(metadata: Metadata) -> None:
-    other = [channel.value for channel in metadata.input.channels if not channel.in_hu]
-    if other:
+def _require_phases(metadata: Metadata) -> None:
+    if Channel.SPIRAL in metadata.input.channels:
         raise UsageError(
-            f"{metadata.name} reads {', '.join(other)}, which is not in HU, so there is no kit",
-            case=CASE_NOT_IN_HU,
+            f"{metadata.name} reads a SPIRAL map, so there is no kit",
+            case=CASE_NO_PHASE,
             hint="name a bundle that reads phases of the CT angiography",
         )
 
@@ -91,9 +97,16 @@ def _require_hu(metadata: Metadata) -> None:
 def _some_planes(session: Session) -> list[Planes]:
     """Take slices of the bundle's self-test, and one of the small head for all planes."""
     known = read_selftest(session.bundle).slices_hu[:SELFTEST_SLICES]
-    count = session.bundle.metadata.input.planes
-    head = np.stack([make_head(seed)[SHAPE[0] // 2] for seed in range(count)])
+    contract = session.bundle.metadata.input
+    shown = [channel for channel in contract.channels for _place in range(contract.window)]
+    volumes = [_volume(channel, seed) for seed, channel in enumerate(shown)]
+    head = np.stack([volume[SHAPE[0] // 2] for volume in volumes])
     return [np.ascontiguousarray(one, np.float32) for one in (*known, head)]
+
+
+def _volume(channel: Channel, seed: int) -> NDArray[np.int16]:
+    """Make the volume [Z, H, W] of one channel of the small head."""
+    return make_atlas() if channel is Channel.ATLAS else make_head(seed)
 
 
 def _faults_that_show(session: Session, planes: Sequence[Planes]) -> dict[str, float]:
@@ -144,7 +157,7 @@ def _expect_patient(session: Session, orientation: str, folder: Path) -> dict[st
     patient.mkdir(parents=True)
     for seed, channel in enumerate(session.bundle.metadata.input.channels):
         path = patient / f"{channel.file_stem}.nii.gz"
-        write_head(path, make_head(seed), orientation=orientation)
+        write_head(path, _volume(channel, seed), orientation=orientation)
     result = session.run(patient)
     return {
         "name": orientation,
