@@ -45,10 +45,9 @@ def _untrained(options: argparse.Namespace) -> int:
         known = ", ".join(CHANNEL_PRESETS)
         raise UsageError(f"--channels {options.channels} is unknown", hint=f"known are {known}")
     size_px = (options.size, options.size)
-    network = UntrainedPlan(
-        Approach(options.model),
-        PreprocessingConfig.from_preset(options.channels, size_px=size_px),
-    )
+    preprocessing = PreprocessingConfig.from_preset(options.channels, size_px=size_px)
+    settings = {"head": "atlas"} if preprocessing.has_atlas else {}
+    network = UntrainedPlan(Approach(options.model), preprocessing, settings=settings)
     seconds = write_speed_bundle(SpeedBundlePlan(network, options.output))
     lines = [f"{step:24s} {taken:6.1f} s" for step, taken in seconds.items()]
     print(to_json(dict(seconds)) if options.json else "\n".join([*lines, str(options.output)]))
