@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from aminet_runtime.console import command_parser, progress_bar, run_command
 from aminet_runtime.errors import UsageError
+from aminet_runtime.portable_name import is_portable_plain_name
 
 if TYPE_CHECKING:
     from aminet_export.ensemble import EnsembleReport
@@ -134,13 +135,23 @@ def _plan(options: argparse.Namespace) -> "ExportPlan":
     return ExportPlan(
         checkpoint=checkpoint,
         data=tuple(named),
-        output=options.output or Path(f"{approach}-{options.precision}"),
+        output=_bundle_folder(options.output or Path(f"{approach}-{options.precision}")),
         precision=Precision(options.precision),
         backend=Backend(options.backend),
         max_drop=options.max_drop,
         parity_patient=options.parity_patient,
         seed=options.seed,
     )
+
+
+def _bundle_folder(output: Path) -> Path:
+    """Refuse, before the work, a name that no bundle may have."""
+    if not is_portable_plain_name(output.name):
+        raise UsageError(
+            f"--output {output} has a name that not every system takes",
+            hint="use letters, digits, dots, dashes and underscores, and no device of Windows",
+        )
+    return output
 
 
 def _show(report: "StepReport", *, quiet: bool) -> None:

@@ -20,7 +20,7 @@ The rooms, along the way of the data:
 - `ensemble_bundle`, `ensemble_session`, `vote`, `sessions`: several bundles that decide by majority
 - `decision`, `remarks`, `result`, `stopwatch`: scores to a result
 - `finding_text`, `result_table`, `text_table`, `report`: a result for people
-- `publish`: files that are whole or absent
+- `publish`, `portable_name`: files that are whole or absent, under names that every system takes
 - `cli`, `cli_options`, `console`, `signals`: the command `aminet-run`
 - `batch`, `jobs`, `result_place`, `earlier`: several patients, and where their results go
 - `doctor`, `diagnosis`: whether a machine is fit for it

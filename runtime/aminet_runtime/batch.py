@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from aminet_runtime.budget import Budget, watchdog
 from aminet_runtime.errors import AminetError, BudgetExceeded, OutputError, UsageError
 from aminet_runtime.patient import PatientFolder
-from aminet_runtime.patient_name import absolute_folder, display_name, name_of
+from aminet_runtime.patient_name import absolute_folder, display_name, results_folder_name
 from aminet_runtime.publish import require_writable_folder
 from aminet_runtime.result import PatientResult
 from aminet_runtime.sessions import AnySession
@@ -148,7 +148,7 @@ def _require_different_names(folders: Sequence[Path]) -> None:
     """Compare as Windows and macOS do, which do not tell cases apart."""
     seen: dict[str, Path] = {}
     for folder in folders:
-        other = seen.setdefault(name_of(folder).casefold(), folder)
+        other = seen.setdefault(results_folder_name(folder).casefold(), folder)
         if other is not folder:
             raise UsageError(
                 f"{other} and {folder} would write their results to the same place",

@@ -2,6 +2,7 @@
 """The files of a bundle and their checksums: nothing is used before its hash was seen to be right.
 
 SHA256SUMS is what `sha256sum *` prints: 64 hex digits, two spaces, a plain file name, a line break.
+The name must be that of one file on every system, so that a bundle means the same wherever it lies.
 A line that is anything else makes the bundle untrusted, as does a file that is listed but missing,
 a link, or not a regular file: then the folder is not the one that was published.
 """
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from aminet_runtime.errors import ModelInvalid, ModelUntrusted
+from aminet_runtime.portable_name import is_portable_plain_name
 from aminet_runtime.publish import write_whole
 
 MANIFEST = "SHA256SUMS"
@@ -30,7 +32,7 @@ CASE_TOO_LARGE = 5
 CASE_HASH = 6
 
 _CHUNK_BYTES = 1 << 20
-_LINE = re.compile(r"(?P<sha256>[0-9a-f]{64})  (?P<name>[A-Za-z0-9][A-Za-z0-9._-]{0,99})")
+_LINE = re.compile(r"(?P<sha256>[0-9a-f]{64})  (?P<name>.+)")
 _COPY_HINT = "copy the bundle again from where it was published"
 
 
@@ -42,7 +44,8 @@ def read_manifest(folder: Path) -> dict[str, str]:
 
     Raises:
         ModelInvalid: There is no such folder, or no SHA256SUMS in it.
-        ModelUntrusted: A line is malformed, leaves the folder or names a file twice.
+        ModelUntrusted: A line is malformed, leaves the folder, or names a file twice or in a way
+            that some system would not take.
     """
     if not os.path.lexists(folder / MANIFEST):
         raise ModelInvalid(
@@ -110,11 +113,15 @@ def hash_file(path: Path) -> str:
 
 def _parse_manifest(data: bytes, *, path: Path) -> dict[str, str]:
     hashes: dict[str, str] = {}
+    seen: set[str] = set()
     *lines, rest = data.decode("utf-8", "replace").split("\n")
     for number, line in enumerate(lines, start=1):
         match = _LINE.fullmatch(line)
-        if match is None or match["name"] in hashes:
+        if match is None or not is_portable_plain_name(match["name"]):
             raise _malformed(f"line {number} is not a checksum of a file in this folder", path)
+        if match["name"].casefold() in seen:  # Windows and macOS do not tell cases apart
+            raise _malformed(f"line {number} names a file a second time", path)
+        seen.add(match["name"].casefold())
         hashes[match["name"]] = match["sha256"]
     if rest or len(data) > MAX_MANIFEST_BYTES:
         raise _malformed("the end is missing", path)

@@ -24,7 +24,7 @@ from aminet_runtime.bundle_files import (
 )
 from aminet_runtime.decision import DecisionRule
 from aminet_runtime.errors import ModelIncompatible, ModelInvalid, ModelUntrusted
-from aminet_runtime.metadata import BUNDLE_NAME, Approach, Metadata, Precision
+from aminet_runtime.metadata import Approach, Metadata, Precision, folder_name
 from aminet_runtime.strict_json import JsonObject, parse_object
 from aminet_runtime.vote import votes_needed
 
@@ -92,7 +92,7 @@ class EnsembleMetadata:
                 hint="install the aminet release that the ensemble was made with",
             )
         return cls(
-            name=_name(values, "name"),
+            name=folder_name(values, "name"),
             members=_members(values),
             versions=values.inner("versions").text_by_key(),
             intended_use=values.text("intended_use"),
@@ -190,18 +190,13 @@ def ensemble_id(members: Sequence[MemberEntry]) -> str:
     return hashlib.sha256("".join(one.manifest_sha256 for one in members).encode()).hexdigest()
 
 
-def _name(values: JsonObject, key: str) -> str:
-    name = values.text(key)
-    if not BUNDLE_NAME.fullmatch(name):
-        raise values.error(key, "may hold letters, digits, dots, dashes and underscores only")
-    return name
-
-
 def _members(values: JsonObject) -> tuple[MemberEntry, ...]:
     if values.text("vote") != "majority":
         raise values.error("vote", "is not majority")
     listed = values.objects("members")
-    members = tuple(MemberEntry(_name(one, "folder"), one.text("sha256sums")) for one in listed)
+    members = tuple(
+        MemberEntry(folder_name(one, "folder"), one.text("sha256sums")) for one in listed
+    )
     if len(members) < FEWEST_MEMBERS or len(members) % 2 == 0:
         raise values.error("members", "are not an odd number of at least three")
     if len({member.folder.casefold() for member in members}) != len(members):

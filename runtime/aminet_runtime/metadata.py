@@ -6,7 +6,6 @@ the network itself says about its inputs and outputs is compared with it by the 
 """
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,13 +15,12 @@ from typing import Self, TypeVar
 from aminet_runtime.decision import DecisionRule
 from aminet_runtime.errors import InputInconsistent, ModelIncompatible, ModelInvalid
 from aminet_runtime.input_contract import InputContract
+from aminet_runtime.portable_name import is_portable_plain_name
 from aminet_runtime.regions import REGION_COUNT, Regions
 from aminet_runtime.strict_json import JsonObject, parse_object
 from aminet_runtime.track_record import SHA256, DataSummary, Metrics
 
 SCHEMA = "aminet.bundle/1"
-BUNDLE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-"""A bundle's name is the name of a folder on every system, and safe to print."""
 
 CASE_METADATA = 1
 CASE_SCHEMA = 2
@@ -103,7 +101,7 @@ class Metadata:
         metrics = values.inner_or_none("metrics")
         return cls(
             model_id=_model_id(values),
-            name=_bundle_name(values),
+            name=folder_name(values, "name"),
             approach=_choice(values, "approach", Approach),
             precision=_precision(values),
             input=InputContract.from_json(values.inner("input")),
@@ -164,10 +162,15 @@ def _model_id(values: JsonObject) -> str:
     return model_id
 
 
-def _bundle_name(values: JsonObject) -> str:
-    name = values.text("name")
-    if not BUNDLE_NAME.fullmatch(name):
-        raise values.error("name", "may hold letters, digits, dots, dashes and underscores only")
+def folder_name(values: JsonObject, key: str) -> str:
+    """Read a name that is safe to print and that every system takes for a folder."""
+    name = values.text(key)
+    if not is_portable_plain_name(name):
+        raise values.error(
+            key,
+            "may hold letters, digits, dots, dashes and underscores only, not end in a dot, and "
+            "not be a device of Windows",
+        )
     return name
 
 

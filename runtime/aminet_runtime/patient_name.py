@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from aminet_runtime.errors import printable
+from aminet_runtime.portable_name import portable_name
 
 
 def absolute_folder(patient: str | Path) -> Path:
@@ -13,10 +14,15 @@ def absolute_folder(patient: str | Path) -> Path:
 
 
 def name_of(patient: Path) -> str:
-    """Return the name of the folder that a patient's results are written to."""
+    """Return a patient's name: that of the folder."""
     return patient.name or "unnamed"
 
 
+def results_folder_name(patient: Path) -> str:
+    """Return the name of the folder for a patient's results: the patient's, where all take it."""
+    return portable_name(name_of(patient))
+
+
 def display_name(patient: str | Path) -> str:
-    """Return a patient's name for people: that of the folder, printable."""
+    """Return a patient's name for people, printable."""
     return printable(name_of(absolute_folder(patient)))

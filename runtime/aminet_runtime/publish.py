@@ -273,5 +273,8 @@ def _translated(error: OSError, path: Path) -> OutputNotWritable:
 
 def _bad_name(path: Path) -> OutputNotWritable:
     return OutputNotWritable(
-        "the file system does not take this name", case=CASE_NAME, path=path, hint="shorten it"
+        "the file system does not take this name",
+        case=CASE_NAME,
+        path=path,
+        hint='choose a shorter one, without any of < > : " | ? *',
     )

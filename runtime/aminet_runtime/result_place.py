@@ -9,7 +9,7 @@ from pathlib import Path
 from aminet_runtime.earlier import EarlierResult, find_earlier
 from aminet_runtime.errors import AminetError
 from aminet_runtime.patient import PatientFolder
-from aminet_runtime.patient_name import display_name, name_of
+from aminet_runtime.patient_name import display_name, results_folder_name
 from aminet_runtime.publish import refuse_existing, write_new, write_whole
 from aminet_runtime.report.exhibits import Exhibits, collect
 from aminet_runtime.report.key_slices import KeySliceKeeper
@@ -41,7 +41,7 @@ class ResultPlace:
 
     def path_for(self, patient: Path) -> Path:
         """Return the file for the result of a patient folder."""
-        return self.folder / name_of(patient) / RESULT_FILE
+        return self.folder / results_folder_name(patient) / RESULT_FILE
 
     def earlier(self, patient: Path, session: AnySession) -> EarlierResult | None:
         """Return the result that is there, if it is to be taken and another run would say so."""

@@ -65,6 +65,15 @@ def test_int8_needs_no_further_flags_either(planned, simple):
     assert (plan.max_drop, plan.parity_patient) == (0.01, None)
 
 
+@pytest.mark.usefixtures("run")
+@pytest.mark.parametrize("name", ["my bundle", "v1.", "nul"])
+def test_refuses_a_name_that_no_bundle_may_have_before_the_work(planned, capsys, name):
+    assert main(["--model", "simple_cnn", "-o", name]) == 2
+
+    assert planned == []
+    assert "has a name that not every system takes" in capsys.readouterr().err
+
+
 def test_flags_go_into_the_plan(planned, run):
     main(
         [

@@ -516,9 +516,20 @@ def test_works_in_odd_surroundings(build_bundle, write_patient, changes):
 
 @posix
 @pytest.mark.parametrize(
-    "name", ["two words", "quo'te\"", "-dash", "line\nbreak", "\udcff\udcfe", "ümläut", "a" * 200]
+    ("name", "place"),
+    [
+        ("two words", "two words"),
+        ("quo'te\"", "quo'te%22"),
+        ("-dash", "-dash"),
+        ("line\nbreak", "line%0Abreak"),
+        ("\udcff\udcfe", "%FF%FE"),
+        ("ümläut", "ümläut"),
+        ("a" * 200, "a" * 200),
+    ],
 )
-def test_folder_names_are_taken_as_they_are(bundle_path, write_patient, tmp_path, name):
+def test_folder_of_any_name_is_read_and_its_results_can_travel(
+    bundle_path, write_patient, tmp_path, name, place
+):
     folder = write_patient(name)
 
     answer = run("--json", "--bundle", bundle_path, "-o", tmp_path / "r", "--", folder)
@@ -526,7 +537,8 @@ def test_folder_names_are_taken_as_they_are(bundle_path, write_patient, tmp_path
     assert (answer.code, answer.err) == (0, "")
     assert answer.out.count("\n") == 1
     assert answer.json["patient"].isprintable()
-    assert (tmp_path / "r" / name / "result.json").exists()
+    assert [entry.name for entry in (tmp_path / "r").iterdir()] == [place]
+    assert (tmp_path / "r" / place / "result.json").exists()
 
 
 def test_relative_folders_and_dots_have_the_name_of_the_folder(run_bundle, write_patient):

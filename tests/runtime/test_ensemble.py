@@ -314,10 +314,12 @@ ENTRY = {"folder": "a", "sha256sums": "0" * 64}
         ({"schema": "aminet.ensemble-bundle/2"}, ModelIncompatible, "the schema is not"),
         ({"vote": "mean"}, ModelInvalid, "vote is not majority"),
         ({"name": "../x"}, ModelInvalid, "name may hold"),
+        ({"name": "con"}, ModelInvalid, "not be a device of Windows"),
         ({"members": []}, ModelInvalid, "members are not an odd number"),
         ({"members": [ENTRY] * 2}, ModelInvalid, "members are not an odd number"),
         ({"members": [ENTRY] * 3}, ModelInvalid, "members name a folder twice"),
         ({"members": [{**ENTRY, "folder": ".."}]}, ModelInvalid, r"members\[0\]\.folder may hold"),
+        ({"members": [{**ENTRY, "folder": "a."}]}, ModelInvalid, "not end in a dot"),
         ({"members": [{"folder": "a"}]}, ModelInvalid, r"members\[0\]\.sha256sums is missing"),
         (
             {"members": [{"folder": name, "sha256sums": "x"} for name in "abc"]},

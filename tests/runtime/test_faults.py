@@ -16,6 +16,7 @@ import struct
 import time
 import zlib
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,7 @@ class Case:
     words: list = field(default_factory=list)
     bundle_words: list | None = None
     patients: list | None = None
+    place: str = "379"
 
     @property
     def scan(self):
@@ -54,6 +56,12 @@ class Case:
         chosen = bundle if self.bundle_words is None else self.bundle_words
         place = ["-o", str(self.output)]
         return [*chosen, *place, *self.words, *map(str, patients)]
+
+    @property
+    def last_place(self):
+        """Where results go: the last option counts."""
+        places = [place for option, place in pairwise(self.all_words) if option == "-o"]
+        return Path(places[-1])
 
     def write(self, content, name="CTA2regA.nii.gz"):
         (self.folder / name).write_bytes(content)
@@ -74,6 +82,16 @@ def words(*added):
 
 def patients(*named):
     return lambda case: setattr(case, "patients", list(named))
+
+
+def called(name, place):
+    """Give the patient another name, and say where the results are then looked for."""
+
+    def spoil(case):
+        case.folder = case.folder.rename(case.folder.parent / name)
+        case.place = place
+
+    return spoil
 
 
 def content(data):
@@ -313,6 +331,7 @@ FOLDERS = [
         both(
             lambda case: (case.folder.parent / "link").symlink_to(case.folder),
             lambda case: setattr(case, "patients", [case.folder.parent / "link"]),
+            lambda case: setattr(case, "place", "link"),
         ),
     ),
     ("scan is there twice", "E1310", lambda case: case.store(name="CTA2regA.nii")),
@@ -321,6 +340,29 @@ FOLDERS = [
     ("suffix in capitals", None, lambda case: case.scan.rename(case.folder / "CTA2REGA.NII.GZ")),
     ("gzipped but called nii", None, lambda case: case.scan.rename(case.folder / "CTA2regA.nii")),
     ("called gz but plain", None, lambda case: case.store()),
+]
+
+NAMES = [
+    ("patient is called as a device", called("CON", "%43ON")),
+    ("patient is called as a device with a suffix", called("nul.2024", "%6Eul.2024")),
+    ("patient is called as a device and a blank", called("AUX .x", "%41UX .x")),
+    ("patient is called as a port", called("com7", "%63om7")),
+    ("patient is called as a port with a raised digit", called("LPT²", "%4CPT²")),
+    ("patient is called as the console", called("CONOUT$", "%43ONOUT$")),
+    ("patient is called nearly as a device", called("CON1", "CON1")),
+    ("patient's name holds a device", called("my.nul", "my.nul")),
+    ("patient's name ends in a dot", called("379.", "379%2E")),
+    ("patient's name ends in a space", called("379 ", "379%20")),
+    ("patient's name is dots", called("...", "..%2E")),
+    ("patient's name begins with a dot", called(".379", ".379")),
+    ("patient's name holds a colon", called("12:30", "12%3A30")),
+    ("patient's name holds a backslash", called("a\\..\\b", "a%5C..%5Cb")),
+    ("patient's name holds all that Windows refuses", called('<>"|?*', "%3C%3E%22%7C%3F%2A")),
+    ("patient's name holds a line break", called("a\nb", "a%0Ab")),
+    ("patient's name is no text", called("\udcff", "%FF")),
+    ("patient's name holds a percent sign", called("50 %", "50 %")),
+    ("patient's name looks escaped", called("12%3A30", "12%253A30")),
+    ("patient's name is two words in letters of the world", called("Ö 血管", "Ö 血管")),
 ]
 
 FILES = [
@@ -475,6 +517,15 @@ BUNDLES = [
     ("check sums are endless", "E2101", in_bundle("SHA256SUMS", b"0" * 70000)),
     ("check sums lead out", "E2101", manifest(lambda text: text + "0" * 64 + "  ../x\n")),
     ("check sums name a file twice", "E2101", manifest(lambda text: text + text)),
+    ("check sums name a device", "E2101", manifest(lambda text: text + "0" * 64 + "  nul.bin\n")),
+    ("check sums name a port", "E2101", manifest(lambda text: text + "0" * 64 + "  COM1\n")),
+    ("check sums end in a dot", "E2101", manifest(lambda text: text + "0" * 64 + "  model.\n")),
+    ("check sums hold a colon", "E2101", manifest(lambda text: text + "0" * 64 + "  a:b\n")),
+    (
+        "check sums name a file twice but for case",
+        "E2101",
+        manifest(lambda text: text + "0" * 64 + "  Model.XML\n"),
+    ),
     ("check sums in capitals", "E2101", manifest(lambda text: text.upper())),
     ("check sums end early", "E2101", manifest(lambda text: text[:-1])),
     ("check sums with CRLF", "E2101", manifest(lambda text: text.replace("\n", "\r\n"))),
@@ -515,6 +566,8 @@ BUNDLES = [
     ("no slices in a row", "E2001", metadata(decision__min_consecutive_slices=0)),
     ("region names twice", "E2001", metadata(regions__names=["same"] * 15)),
     ("name leads out", "E2001", metadata(name="../x")),
+    ("name is a device", "E2001", metadata(name="prn.int8")),
+    ("name ends in a dot", "E2001", metadata(name="int8.")),
     (
         "channels do not fit the network",
         "E2020",
@@ -679,6 +732,7 @@ SURROUNDINGS = [
 FAULTS = [
     *COMMAND_LINE,
     *FOLDERS,
+    *((name, None, spoil) for name, spoil in NAMES),
     *FILES,
     *STREAMS,
     *HEADERS,
@@ -716,6 +770,7 @@ def require_ending(case, code, capsys):
 
     if code is None:
         assert (exit_code, answer.err) == (0, "")
+        assert is_result(case.last_place / case.place / "result.json")
     else:
         lines = answer.err.splitlines()
         assert len(lines) == 1, answer.err

@@ -43,7 +43,7 @@ def write_report(build_bundle, tmp_path):
         place = ResultPlace(tmp_path / "results", to_json=PatientResult.to_json)
         with Session.open(build_bundle(**recipe), threads=1) as session:
             run_patient(session, folder, budget=Budget(), place=place)
-        return (tmp_path / "results" / folder.name / "report.html").read_text(encoding="utf-8")
+        return place.path_for(folder).with_name("report.html").read_text(encoding="utf-8")
 
     return write
 
