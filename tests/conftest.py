@@ -78,6 +78,7 @@ class BundleRecipe:
     training_spacing_mm: tuple[float, float, float] = SPACING_MM
     names: tuple[str, ...] = tuple(f"Territory {letter}" for letter in "ABCDEFGHIJKLMNO")
     training: tuple[str, ...] = ()
+    disclaimer: str = "Made for tests. Not a medical device."
     with_onnx: bool = False
 
     @property
@@ -237,7 +238,7 @@ def metadata_of(recipe: BundleRecipe, *, model_id: str) -> Metadata:
         data=DataSummary(PatientSet(recipe.training), nobody, nobody, nobody),
         versions={"aminet": "0.1.0"},
         intended_use="Tests.",
-        disclaimer="Made for tests. Not a medical device.",
+        disclaimer=recipe.disclaimer,
     )
 
 

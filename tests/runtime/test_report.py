@@ -146,6 +146,18 @@ def test_says_what_was_read_and_with_what(write_report, write_patient):
     assert "bands-fp32: simple_cnn, fp32" in words
     assert "OpenVINO 20" in words
     assert "Made for tests. Not a medical device." in words
+
+
+def test_says_once_that_it_is_no_medical_device(write_report, write_patient):
+    words = words_of(write_report(write_patient()))
+
+    assert words.casefold().count("not a medical device") == 1
+
+
+def test_says_that_it_is_no_medical_device_where_the_bundle_does_not(write_report, write_patient):
+    words = words_of(write_report(write_patient(), disclaimer="For research."))
+
+    assert "For research." in words
     assert "AMI-Net is not a medical device." in words
 
 

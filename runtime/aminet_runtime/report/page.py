@@ -52,7 +52,7 @@ def result_page(result: PatientResult, exhibits: Exhibits) -> bytes:
         _pictures(result, exhibits),
         _table(result),
         _facts(result, exhibits),
-        tag("footer", tag("p", result.disclaimer), tag("p", NOT_A_DEVICE)),
+        tag("footer", *_disclaimers(result.disclaimer)),
     )
 
 
@@ -285,6 +285,13 @@ def _fact_pairs(result: PatientResult, exhibits: Exhibits) -> Iterator[tuple[str
     )
     if result.peak_rss_mib is not None:
         yield "Memory", f"{result.peak_rss_mib:.0f} MiB at most"
+
+
+def _disclaimers(of_bundle: str) -> Iterator[Html]:
+    """Say what this is not: in the bundle's words, and in ours where those leave it open."""
+    yield tag("p", of_bundle)
+    if "not a medical device" not in of_bundle.casefold():
+        yield tag("p", NOT_A_DEVICE)
 
 
 def _noise(noise_hu: float | None) -> str:
