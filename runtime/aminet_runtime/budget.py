@@ -3,7 +3,8 @@
 
 Memory is estimated and compared before anything large is allocated, since a machine that runs out
 of it does not fail but stands still. Time is checked between slices; `watchdog` interrupts what
-hangs within one, such as a read from a network drive that has gone.
+hangs within one, such as a read from a network drive that has gone, and does so a little later, so
+that what only took too long ends by itself and closes what it has opened.
 """
 
 import signal
@@ -26,7 +27,9 @@ GIB = 1024 * MIB
 DEFAULT_TIME_LIMIT_S = 300.0  # the client's limit for one patient
 DEFAULT_MEMORY_LIMIT_BYTES = 8 * GIB  # the client's limit for the whole process
 
-SHORTEST_ALARM_S = 0.001  # an alarm in 0 s would be none
+ALARM_DELAY_S = 0.2
+"""From the deadline to the alarm. One that strikes while a file is being opened leaves it to no
+one; opening takes microseconds, so whoever began in time keeps its files by then."""
 
 CASE_TIME = 1
 CASE_MEMORY_LIMIT = 2
@@ -142,15 +145,23 @@ class _AlarmError(BaseException):
 
 @contextmanager
 def watchdog(deadline: Deadline) -> Iterator[None]:
-    """Interrupt the block when its time is up, even if it hangs in a read.
+    """Hold a block to its deadline, and interrupt it soon after that, should it hang in a read.
 
     It uses the process's alarm signal, so it is for commands, not for a library inside a host.
-    Where there are no alarms (Windows) or outside of the main thread it does nothing, and the
-    checks between slices remain.
+    Where there are no alarms (Windows) or outside of the main thread nothing is interrupted.
 
     Raises:
-        BudgetExceeded: The block was not done by the deadline.
+        BudgetExceeded: The time was up before the block, or the block was not done by then.
     """
+    deadline.check()
+    with _alarm(deadline):
+        yield
+    deadline.check()
+
+
+@contextmanager
+def _alarm(deadline: Deadline) -> Iterator[None]:
+    """Let an alarm end the block, `ALARM_DELAY_S` after the deadline."""
     if (
         not hasattr(signal, "setitimer")
         or threading.current_thread() is not threading.main_thread()
@@ -159,7 +170,7 @@ def watchdog(deadline: Deadline) -> Iterator[None]:
         return
     before = signal.signal(signal.SIGALRM, _ring)
     try:
-        signal.setitimer(signal.ITIMER_REAL, max(deadline.remaining_s, SHORTEST_ALARM_S))
+        signal.setitimer(signal.ITIMER_REAL, max(deadline.remaining_s, 0.0) + ALARM_DELAY_S)
         try:
             yield
         finally:

@@ -5,8 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from ctypes import addressof
 from pathlib import Path
 
@@ -54,6 +54,33 @@ def test_watchdog_interrupts_a_read_that_hangs():
 
 
 @with_alarms
+def test_watchdog_lets_work_that_looks_at_the_time_end_by_itself():
+    """Nothing that was being opened at the deadline is then left open."""
+    deadline = Budget(time_limit_s=0.05).deadline()
+    ended_by_itself = False
+
+    def work():
+        nonlocal ended_by_itself
+        try:
+            while True:
+                deadline.check()
+        finally:
+            ended_by_itself = isinstance(sys.exception(), BudgetExceeded)
+
+    with pytest.raises(BudgetExceeded), watchdog(deadline):
+        work()
+
+    assert ended_by_itself
+
+
+def test_watchdog_begins_nothing_once_the_time_is_up():
+    deadline = Budget(time_limit_s=1.0).deadline(started=time.perf_counter() - 2.0)
+
+    with pytest.raises(BudgetExceeded, match="time limit of 1 s"), watchdog(deadline):
+        pytest.fail("it began")
+
+
+@with_alarms
 def test_watchdog_leaves_no_alarm_and_the_old_handler():
     before = signal.getsignal(signal.SIGALRM)
 
@@ -64,28 +91,33 @@ def test_watchdog_leaves_no_alarm_and_the_old_handler():
     assert signal.getsignal(signal.SIGALRM) is before
 
 
-def test_watchdog_does_nothing_without_alarm_signals(monkeypatch):
+def run_too_long():
+    """Run a block that is longer than it may be, and return how far it came."""
+    done = []
+    try:
+        with watchdog(Budget(time_limit_s=0.01).deadline()):
+            time.sleep(0.3)
+            done.append("block")
+    except BudgetExceeded:
+        done.append("refused")
+    return done
+
+
+def test_without_alarm_signals_a_block_is_refused_once_it_ends(monkeypatch):
     monkeypatch.delattr(signal, "setitimer", raising=False)
 
-    with watchdog(Budget(time_limit_s=0.01).deadline()):
+    assert run_too_long() == ["block", "refused"]
+
+
+def test_outside_of_the_main_thread_a_block_is_refused_once_it_ends():
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(run_too_long).result() == ["block", "refused"]
+
+
+@with_alarms
+def test_block_that_ends_before_the_alarm_is_refused_all_the_same():
+    with pytest.raises(BudgetExceeded), watchdog(Budget(time_limit_s=0.01).deadline()):
         time.sleep(0.05)
-
-
-def test_watchdog_does_nothing_outside_of_the_main_thread():
-    failures = []
-
-    def guarded():
-        try:
-            with watchdog(Budget(time_limit_s=0.01).deadline()):
-                time.sleep(0.05)
-        except BaseException as error:  # noqa: BLE001 - any failure counts
-            failures.append(error)
-
-    thread = threading.Thread(target=guarded)
-    thread.start()
-    thread.join()
-
-    assert failures == []
 
 
 def test_need_above_the_limit_is_refused(monkeypatch):

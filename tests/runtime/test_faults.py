@@ -791,15 +791,8 @@ def listing(folder):
     return sorted((path.name, stat.S_IFMT(path.lstat().st_mode)) for path in folder.iterdir())
 
 
-ALARM_BETWEEN_OPENING_AND_KEEPING = pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnraisableExceptionWarning"  # of a file, in a process that ends anyway
-)
-MARKS = {"no time left": [ALARM_BETWEEN_OPENING_AND_KEEPING]}
-
-
 @pytest.mark.parametrize(
-    ("code", "spoil"),
-    [pytest.param(*row[1:], id=row[0], marks=MARKS.get(row[0], [])) for row in FAULTS],
+    ("code", "spoil"), [row[1:] for row in FAULTS], ids=[row[0] for row in FAULTS]
 )
 def test_fault_has_its_code(case, code, spoil, capsys):
     spoil(case)
