@@ -70,6 +70,9 @@ def test_masks_switch_the_dense_head_and_the_mask_loss_on():
         ({"processes": {"devices": 0}}, r"processes: devices, nodes and threads are at least 1"),
         ({"model": "simple_cnn", "masks": True}, r"simple_cnn has no map to learn masks on"),
         ({"loss": {"mask_weight": 0.1}}, r"a mask weight needs a dense head"),
+        ({"loss": {"elsewhere_target": 1.5}}, r"loss: elsewhere_target is 0 to 1, not 1\.5"),
+        ({"loss": {"elsewhere_target": -0.1}}, r"loss: elsewhere_target is 0 to 1, not -0\.1"),
+        ({"loss": {"elsewhere_target": float("nan")}}, r"elsewhere_target is 0 to 1, not nan"),
     ],
 )
 def test_refuses_settings_by_name(tables, message):

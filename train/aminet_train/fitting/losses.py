@@ -29,6 +29,11 @@ class LossConfig:
     mask_weight: float = 0.0
     mask_positive_weight: float = 20.0
 
+    def __post_init__(self) -> None:
+        """Refuse a target that is no probability."""
+        if not 0 <= self.elsewhere_target <= 1:  # refuses NaN, too
+            raise ValueError(f"elsewhere_target is 0 to 1, not {self.elsewhere_target:g}")
+
 
 def wanted_answers(batch: SliceBatch, config: LossConfig) -> Tensor:
     """Return what the network should answer, [N, 15], 0..1."""
