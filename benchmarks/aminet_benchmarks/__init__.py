@@ -4,6 +4,7 @@
 measure       time and memory of whole commands, in turn
 machine       what a figure was measured on; playing an older machine
 alternatives  other ways to answer, each a program
+usual_phantom what is measured where no patient is named
 ways, twins   their command lines, and the networks that they run
 floor         what reading and computing take if nothing else is done
 compare       `aminet-run` beside them, with the answers

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from aminet_benchmarks.phantom.config import preset_config
 from aminet_benchmarks.phantom.streamed import StreamedCohort, prepare_phantoms
 from aminet_benchmarks.untrained import THRESHOLD, UntrainedPlan, write_untrained_checkpoint
+from aminet_benchmarks.usual_phantom import FULL_SHAPE, PHANTOM_SEED
 from aminet_export.calibration import CalibrationSlice, calibration_hu, choose_calibration
 from aminet_export.onnx_graph import ONNX_FILE, export_onnx, trace
 from aminet_export.onnx_int8 import ONNX_INT8_FILE, quantize_onnx
@@ -50,9 +51,7 @@ from aminet_train.preprocessing import SINGLE_SLICE
 from aminet_train.provenance import tool_versions
 
 PHANTOM_SHAPE = (128, 128, 32)
-PHANTOM_SEED = 7
-FULL_SHAPE = (512, 512, 257)
-"""What the bundle says that it was trained on, as those that were: the phantom is a small copy."""
+"""A small copy of the full-size scans that the bundle says it was trained on."""
 
 CALIBRATION_SLICES = 24
 """Ranges of random weights need no more."""

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aminet_benchmarks.commands.options import (
-    FULL_SHAPE,
-    SMALL_SHAPE,
     add_bundle_option,
     add_cores_option,
     add_limits_option,
@@ -19,6 +17,7 @@ from aminet_benchmarks.commands.options import (
     to_json,
     write_outputs,
 )
+from aminet_benchmarks.usual_phantom import FULL_SHAPE, SMALL_SHAPE
 from aminet_runtime.bundle import default_bundle_path
 from aminet_runtime.console import command_parser
 

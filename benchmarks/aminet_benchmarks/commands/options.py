@@ -10,13 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from aminet_benchmarks.usual_phantom import FULL_SHAPE, PHANTOM_SEED
 from aminet_runtime.console import run_command
 from aminet_runtime.errors import UsageError
 from aminet_runtime.publish import write_whole
-
-PHANTOM_SEED = 7
-FULL_SHAPE = (512, 512, 257)
-SMALL_SHAPE = (256, 256, 48)
 
 
 def add_patient_option(parser: argparse.ArgumentParser) -> None:

@@ -18,11 +18,11 @@ from aminet_benchmarks.scaling.curve import Curve, Point
 from aminet_benchmarks.scaling.plan import OnPoint, ScalingPlan
 from aminet_benchmarks.speed_bundle import IN_ALL, SpeedBundlePlan, write_speed_bundle
 from aminet_benchmarks.untrained import UntrainedPlan
+from aminet_benchmarks.usual_phantom import PHANTOM_SEED
 from aminet_train.networks import CONFIG_TYPES, build_network
 from aminet_train.preprocessing import PreprocessingConfig, in_channels
 
 PHANTOM_EDGE_PX = 256
-PHANTOM_SEED = 7
 EXPORT_SIZE_PX = (96, 96)
 CHANNELS = "arterial"
 
