@@ -27,7 +27,10 @@ In the order of the steps:
     spiral_check     the maxima of the SPIRAL threshold against the prepared ones
     isa_sweep, isa_probe
                      the same answer on every CPU, a process for each instruction set
-    contents, card   metadata, receipts, self-test, model card
+    contents         all that a bundle is made of, gathered
+    selftest         slices with known answers; the runtime has to find them
+    finishing, metadata, receipts, card
+                     keys in the networks, metadata, receipts, model card
     ensemble         several bundles that vote, in one folder
     ensemble_votes   what they say together about held-out patients
     ensemble_contents

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aminet_export.contents import PARITY
 from aminet_export.ensemble_contents import VOTES
 from aminet_export.judge import shipped_stage
+from aminet_export.receipts import PARITY
 from aminet_runtime.bundle import Bundle
 from aminet_runtime.engines.openvino import OpenVinoEngine, OpenVinoNetwork
 from aminet_runtime.ensemble_bundle import EnsembleBundle, is_ensemble

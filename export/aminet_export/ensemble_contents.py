@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aminet_export.contents import DISCLAIMER, INTENDED_USE
 from aminet_export.ensemble_votes import Voted
+from aminet_export.metadata import DISCLAIMER, INTENDED_USE
 from aminet_runtime.bundle import METADATA, README, Bundle
 from aminet_runtime.ensemble_bundle import (
     MEMBERS_FOLDER,

@@ -5,7 +5,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from aminet_export.contents import BundleContents, seal, write_card, write_selftest_of
+from aminet_export.contents import BundleContents
+from aminet_export.finishing import write_card
 from aminet_export.full_size import judge_full_size
 from aminet_export.judge import (
     Accuracy,
@@ -23,6 +24,7 @@ from aminet_export.onnx_int8 import ONNX_INT8_FILE, quantize_onnx
 from aminet_export.openvino_ir import convert
 from aminet_export.parity import Parity
 from aminet_export.plan import Backend, ExportPlan, ExportReport, Listeners, Verdict
+from aminet_export.selftest import seal, write_selftest_of
 from aminet_export.source import Source, load_source
 from aminet_export.spiral_slices import require_float
 from aminet_export.steps import StepLog
