@@ -20,6 +20,7 @@ In the order of the steps:
     spiral_slices    the same for the SPIRAL threshold, drawn from the prepared maxima
     engines, openvino_scorer
                      torch, ONNX Runtime and OpenVINO behind one function
+    onnx_int8_judge  the INT8 file for ONNX Runtime passes, too, or is left out
     accuracy, gate   what quantising costs, with an interval; too much is exit code 23
     judge, parity    held-out patients compare all stages from torch to what ships
     full_size, preprocessing_check

@@ -50,7 +50,7 @@ set of regions was found without a miss and without a false alarm.
 {_parity(verdict, words)}
 
 {words.difference.format(difference=verdict.preprocessing_difference)}
-
+{_onnx_int8(verdict)}
 ## The same answer on every CPU
 
 {sweep_table(verdict.swept)}
@@ -139,6 +139,35 @@ def _parity(verdict: Verdict, words: _Words) -> str:
     if verdict.full_size:
         tables.append(f"One patient folder at full size:\n\n{parity_table(verdict.full_size)}")
     return "\n\n".join(tables)
+
+
+def _onnx_int8(verdict: Verdict) -> str:
+    judged = verdict.onnx_int8
+    if judged is None:
+        return ""
+    lines = "\n".join(f"- {level} level: {drop}" for level, drop in judged.drops.items())
+    table = parity_table({"ONNX int8": judged.against_ir}, reference="the IR")
+    return f"""
+## INT8 in ONNX Runtime
+
+{_PUBLISHED if judged.is_published else _LEFT_OUT}
+
+{lines}
+
+Against the INT8 network in OpenVINO, on all test patients:
+
+{table}
+"""
+
+
+_PUBLISHED = (
+    "`model-int8.onnx` decides by the thresholds above. From float to it, on the test patients,\n"
+    "in ONNX Runtime, which cannot be told to play another CPU than the exporting one:"
+)
+_LEFT_OUT = (
+    "**`model-int8.onnx` was left out**: it loses more on the test patients than was allowed. A\n"
+    "host with ONNX Runtime has `model.onnx`, in float. From float to what was left out:"
+)
 
 
 def _metrics_table(metrics: Mapping[Precision, dict[str, Any]]) -> str:

@@ -74,8 +74,8 @@ def _add_target_options(parser: argparse.ArgumentParser) -> None:
         "--backend",
         choices=("openvino", "both"),
         default="both",
-        help="both: the IR, and ONNX files for hosts with ONNX Runtime; never these alone, see "
-        "docs/decisions; default: %(default)s",
+        help="both: the IR, and ONNX files for hosts with ONNX Runtime, of INT8 only if it loses "
+        "no more than --max-drop; never these alone, see docs/decisions; default: %(default)s",
     )
     parser.add_argument(
         "--max-drop",
@@ -173,4 +173,5 @@ def _table(report: "ExportReport | EnsembleReport") -> str:
     parts = [parity_table(verdict.full_size or verdict.parity), sweep_table(verdict.swept)]
     drops = verdict.drops or {}
     parts += [f"{level} level: {drop}" for level, drop in drops.items()]
+    parts += [f"model-int8.onnx: {verdict.onnx_int8.summary}"] if verdict.onnx_int8 else []
     return "\n".join([*parts, str(report.bundle)])

@@ -94,9 +94,9 @@ def largest_difference(
     return max(float(np.abs(a.astype(np.float64) - b).max()) for a, b in pairs)
 
 
-def parity_table(receipt: Mapping[str, Parity]) -> str:
-    """Return a Markdown table, a row a stage."""
-    head = "| stage | largest difference to torch | mean | slice decisions changed |"
+def parity_table(receipt: Mapping[str, Parity], *, reference: str = "torch") -> str:
+    """Return a Markdown table, a row a stage, each against the reference."""
+    head = f"| stage | largest difference to {reference} | mean | slice decisions changed |"
     lines = [
         f"{head} patient decisions changed | slice F1 | patient F1 |",
         "|---|---|---|---|---|---|---|",

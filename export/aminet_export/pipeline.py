@@ -21,6 +21,7 @@ from aminet_export.judge import (
 from aminet_export.networks import Networks, calibrate_and_quantise, settle_network
 from aminet_export.onnx_graph import ONNX_FILE, OPSET, check_onnx, export_onnx, trace
 from aminet_export.onnx_int8 import ONNX_INT8_FILE, quantize_onnx
+from aminet_export.onnx_int8_judge import OnnxInt8Verdict, judge_onnx_int8
 from aminet_export.openvino_ir import convert
 from aminet_export.parity import Parity
 from aminet_export.plan import Backend, ExportPlan, ExportReport, Listeners, Verdict
@@ -99,9 +100,13 @@ class _Workshop:
         """Let held-out patients and other instruction sets judge it."""
         with self.log.step("compare") as step:
             accuracy = judge_accuracy(self.plan, source, networks)
+            step.result = _compared(accuracy)
+        onnx_int8 = self._judge_onnx_int8(source, accuracy)
+        with self.log.step("compare stages") as step:
             parity = self._compare_stages(source, networks, accuracy)
             full_size = judge_full_size(self.plan, source, networks, self.folder)
-            step.result = _compared(accuracy, parity[shipped_stage(self.plan.precision)])
+            shipped = parity[shipped_stage(self.plan.precision)]
+            step.result = f"largest difference to torch {shipped.max_difference:.2g}"
         with self.log.step("sweep instruction sets") as step:
             swept = judge_instruction_sets(source, networks, self.folder)
             judges = ", ".join(row.isa for row in swept.rows if row.judges) or "none to play"
@@ -113,6 +118,7 @@ class _Workshop:
             parity=parity,
             full_size=full_size.parity,
             preprocessing_difference=full_size.preprocessing_difference,
+            onnx_int8=onnx_int8,
             swept=swept,
             held_out=accuracy.held_out,
         )
@@ -138,6 +144,16 @@ class _Workshop:
                     float_layers=networks.shipped.layers,
                 )
                 step.result = f"{(self.folder / ONNX_INT8_FILE).stat().st_size / 1e6:.1f} MB"
+
+    def _judge_onnx_int8(self, source: Source, accuracy: Accuracy) -> OnnxInt8Verdict | None:
+        path = self.folder / ONNX_INT8_FILE
+        if not path.exists():
+            return None
+        with self.log.step("judge ONNX INT8") as step:
+            max_drop = self.plan.max_drop
+            verdict = judge_onnx_int8(source, accuracy.held_out, path, max_drop=max_drop)
+            step.result = verdict.summary
+        return verdict
 
     def _compare_stages(
         self, source: Source, networks: Networks, accuracy: Accuracy
@@ -166,9 +182,8 @@ def _restored(plan: ExportPlan, networks: Networks) -> str:
     return f"{done}, F1 drop on validation: {drops}"
 
 
-def _compared(accuracy: Accuracy, shipped: Parity) -> str:
-    largest = f"largest difference to torch {shipped.max_difference:.2g}"
+def _compared(accuracy: Accuracy) -> str:
     if accuracy.drops is None:
-        return largest
+        return "float itself, nothing is lost"
     drops = "; ".join(f"{level} {drop.drop:+.3f}" for level, drop in accuracy.drops.items())
-    return f"F1 drop on test: {drops}; {largest}"
+    return f"F1 drop on test: {drops}"

@@ -11,6 +11,7 @@ from aminet_export.accuracy import Drops, HeldOut
 from aminet_export.calibration import SLICES
 from aminet_export.gate import MAX_DROP
 from aminet_export.isa_sweep import Sweep
+from aminet_export.onnx_int8_judge import OnnxInt8Verdict
 from aminet_export.parity import Parity
 from aminet_export.steps import OnProgress, OnStep, StepReport
 from aminet_runtime.metadata import Precision
@@ -23,7 +24,7 @@ class Backend(StrEnum):
     """IR alone: the smallest bundle, and all that `aminet-run` needs."""
 
     BOTH = "both"
-    """IR, and ONNX files for hosts with ONNX Runtime."""
+    """IR, and ONNX files for hosts with ONNX Runtime; of INT8 only if test patients allow it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ class Verdict:
         preprocessing_difference: Largest difference of the graph's window and resize to the
             training cache, in the units 0..1 of the network's input; for the SPIRAL threshold of
             the maxima that the graph finds to the prepared ones.
+        onnx_int8: The INT8 file for ONNX Runtime; None if none was asked for.
         swept: All instruction sets.
         held_out: The test patients, and what they were scored.
     """
@@ -90,6 +92,7 @@ class Verdict:
     parity: Mapping[str, Parity]
     full_size: Mapping[str, Parity]
     preprocessing_difference: float
+    onnx_int8: OnnxInt8Verdict | None
     swept: Sweep
     held_out: HeldOut
 
@@ -110,10 +113,11 @@ class ExportReport:
 
     def to_json(self) -> dict[str, object]:
         """Return plain JSON values for machines; the receipts in the bundle hold the rest."""
-        drops = self.verdict.drops
+        drops, onnx_int8 = self.verdict.drops, self.verdict.onnx_int8
         return {
             "bundle": str(self.bundle),
             "steps": [step.to_json() for step in self.steps],
             "f1_drop": drops and {level.value: drop.to_json() for level, drop in drops.items()},
             "restored_layers": list(self.verdict.restored_layers),
+            "onnx_int8": onnx_int8 and onnx_int8.to_json(),
         }

@@ -18,7 +18,7 @@ def calibration_receipt(contents: BundleContents) -> dict[str, object]:
 def parity_receipt(contents: BundleContents) -> dict[str, object]:
     """Return what parity.json holds."""
     verdict = contents.verdict
-    drops = verdict.drops or {}
+    drops, onnx_int8 = verdict.drops or {}, verdict.onnx_int8
     return {
         "patients": [patient.fingerprint for patient in parity_patients(contents.source)],
         "cached": {name: parity.to_json() for name, parity in verdict.parity.items()},
@@ -29,5 +29,6 @@ def parity_receipt(contents: BundleContents) -> dict[str, object]:
             "drops": {level.value: drop.to_json() for level, drop in drops.items()},
             "restored_layers": list(verdict.restored_layers),
         },
+        "onnx_int8": onnx_int8 and onnx_int8.to_json(),
         "instruction_sets": verdict.swept.to_json(),
     }
