@@ -31,7 +31,8 @@ SLICES = 100
 """The first of the draw, which are spread like all of it: 300 took 20 s of CPU instead of 8, and
 brought the network no nearer to float (ranges from the smallest to the largest value only grow)."""
 
-QUANTISED_TYPES = ["Conv", "MatMul", "Gemm"]
+PRODUCT = "MatMul"
+QUANTISED_TYPES = ["Conv", PRODUCT, "Gemm"]
 
 
 def quantize_onnx(
@@ -98,14 +99,18 @@ def _in_onnx(layer: str) -> str:
 
 
 def _float_nodes(graph: onnx.GraphProto) -> list[str]:
-    """Name what stands before the first layer, and what computes on weights alone.
+    """Name what stands before the first layer, and what computes on weights alone or without any.
 
-    A weight that is also a factor of another weight (the evidence of the simple CNN) would get
-    scales along two axes, at which ONNX Runtime's tool stumbles.
+    A product of two activations has no weights of 7 bits, so that its sums might saturate. A weight
+    that is also a factor of another weight (the evidence of the simple CNN) would get scales along
+    two axes, at which ONNX Runtime's tool stumbles.
     """
     nodes = list(graph.node)
     layers = [node.op_type in QUANTISED_TYPES for node in nodes]
     weights = {tensor.name for tensor in graph.initializer}
     before = nodes[: layers.index(True)] if True in layers else nodes
     constant = [node for node in nodes if weights.issuperset(node.input)]
-    return [node.name for node in (*before, *constant)]
+    products = [
+        node for node in nodes if node.op_type == PRODUCT and weights.isdisjoint(node.input)
+    ]
+    return [node.name for node in (*before, *constant, *products)]

@@ -120,6 +120,29 @@ def answer_nodes(model: ov.Model) -> list[ov.Node]:
     return list(found.values())
 
 
+def activation_products(model: ov.Model) -> list[ov.Node]:
+    """Return the matrix products of two computed values, such as queries and keys of attention."""
+    computed = {node.get_friendly_name() for node in _below(model.inputs[0].node)}
+    return [
+        node
+        for node in model.get_ordered_ops()
+        if node.get_type_name() == "MatMul"
+        and all(value.get_node().get_friendly_name() in computed for value in node.input_values())
+    ]
+
+
+def _below(node: ov.Node) -> list[ov.Node]:
+    """Return what is computed from a node."""
+    found: dict[str, ov.Node] = {}
+    waiting = list(_consumers(node))
+    while waiting:
+        below = waiting.pop()
+        if below.get_friendly_name() not in found:
+            found[below.get_friendly_name()] = below
+            waiting += _consumers(below)
+    return list(found.values())
+
+
 def _is_layer(node: ov.Node) -> bool:
     """Whether it is a layer, or the bias of one."""
     layer = _producer(node) if node.get_type_name() == "Add" else node

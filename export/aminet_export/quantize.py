@@ -11,7 +11,7 @@ import openvino as ov
 
 from aminet_export.calibration import CalibrationSlice, calibration_hu
 from aminet_export.layers import FAKE_QUANTIZE, quantised_layers
-from aminet_export.openvino_ir import answer_nodes, preprocessing_nodes
+from aminet_export.openvino_ir import activation_products, answer_nodes, preprocessing_nodes
 from aminet_runtime.errors import InternalError, UsageError
 from aminet_train.preprocessing import Preprocessing
 
@@ -30,9 +30,10 @@ def quantize(
     """Quantise weights and activations to INT8.
 
     The overflow fix halves the weights' range, so that a u8 x s8 sum cannot saturate on CPUs
-    without VNNI: with it, AVX2 and VNNI machines agree. Window and resize are kept out, since a
-    quantised resize makes CPUs differ; and so is the pooling of the answer, which NNCF would round
-    to an eighth of a log-odds or worse.
+    without VNNI: with it, AVX2 and VNNI machines agree. It does nothing for products of two
+    activations, which have no weights and made CPUs differ: those of attention stay float. Window
+    and resize are kept out for the same reason; and so is the pooling of the answer, which NNCF
+    would round to an eighth of a log-odds or worse.
 
     Args:
         model: Float model, raw HU in.
@@ -77,7 +78,7 @@ def assert_float_preprocessing(model: ov.Model) -> None:
 
 def _float_nodes(model: ov.Model) -> list[str]:
     """Name what is never quantised, sorted: NNCF notes the names, and OpenVINO has no order."""
-    nodes = [*preprocessing_nodes(model), *answer_nodes(model)]
+    nodes = [*preprocessing_nodes(model), *activation_products(model), *answer_nodes(model)]
     return sorted({node.get_friendly_name() for node in nodes})
 
 
