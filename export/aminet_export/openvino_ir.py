@@ -16,6 +16,8 @@ from aminet_runtime.errors import ModelInvalid, OutputNotWritable
 from aminet_runtime.metadata import Precision
 from aminet_runtime.publish import CASE_NO_SPACE
 
+RESIZE, PICKS_VOXELS = "Interpolate", "nearest"
+
 _GIVEN_BY_OPENVINO = re.compile(r"[A-Z][A-Za-z]*_\d+")
 """Such as `Constant_1335`; the number counts the nodes that this process has made."""
 
@@ -105,6 +107,12 @@ def preprocessing_nodes(model: ov.Model) -> list[ov.Node]:
         found[node.get_friendly_name()] = node
         waiting += _consumers(node)
     return list(found.values())
+
+
+def front_resizes(model: ov.Model) -> list[ov.Node]:
+    """Return the resizes in front of the network: of the images, and behind it of the atlas."""
+    resizes = [node for node in preprocessing_nodes(model) if node.get_type_name() == RESIZE]
+    return sorted(resizes, key=lambda node: str(node.get_attributes()["mode"]) == PICKS_VOXELS)
 
 
 def answer_nodes(model: ov.Model) -> list[ov.Node]:

@@ -9,8 +9,8 @@ import openvino as ov
 import torch
 from numpy.typing import NDArray
 
+from aminet_export.openvino_ir import front_resizes
 from aminet_export.openvino_scorer import compile_like_runtime
-from aminet_export.quantize import RESIZE
 from aminet_export.slices import folder_fingerprint
 from aminet_export.source import Source
 from aminet_runtime.errors import GateFailed
@@ -28,14 +28,15 @@ NetworkInput = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 def network_input(model: ov.Model, shape: tuple[int, int, int, int]) -> NetworkInput | None:
     """Return window and resize of an exported graph; None if it has no resize."""
     copy = model.clone()
-    resize = next((n for n in copy.get_ordered_ops() if n.get_type_name() == RESIZE), None)
-    if resize is None:
+    resizes = [node.output(0) for node in front_resizes(copy)]
+    if not resizes:
         return None
-    part = ov.Model([resize.output(0)], copy.get_parameters(), "window and resize")
+    part = ov.Model(resizes, copy.get_parameters(), "window and resize")
     request = compile_like_runtime(part, shape, threads=1).create_infer_request()
 
     def run(slices_hu: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.array(request.infer([slices_hu])[0])
+        answers = request.infer([slices_hu])
+        return np.concatenate([answers[place] for place in range(len(resizes))], axis=1)
 
     return run
 

@@ -11,11 +11,15 @@ import openvino as ov
 
 from aminet_export.calibration import CalibrationSlice, calibration_hu
 from aminet_export.layers import FAKE_QUANTIZE, quantised_layers
-from aminet_export.openvino_ir import activation_products, answer_nodes, preprocessing_nodes
+from aminet_export.openvino_ir import (
+    activation_products,
+    answer_nodes,
+    front_resizes,
+    preprocessing_nodes,
+)
 from aminet_runtime.errors import InternalError, UsageError
 from aminet_train.preprocessing import Preprocessing
 
-RESIZE = "Interpolate"
 ATTENTION = "Softmax"
 CASE_NOTHING_TO_QUANTISE = 20
 
@@ -71,8 +75,7 @@ def quantize(
 
 def assert_float_preprocessing(model: ov.Model) -> None:
     """Raise InternalError if window or resize compute on quantised values."""
-    resizes = [node for node in model.get_ordered_ops() if node.get_type_name() == RESIZE]
-    if any(FAKE_QUANTIZE in _types_above(resize) for resize in resizes[:1]):
+    if any(FAKE_QUANTIZE in _types_above(resize) for resize in front_resizes(model)):
         raise InternalError("the resize is quantised", hint="please report this")
 
 

@@ -10,7 +10,7 @@ def test_last_row_and_column_fall_into_the_last_cell():
     clot = np.zeros((513, 511), np.uint8)
     clot[-1, -1] = 2
     cells = clot_cells(clot, np.full(clot.shape, 14, np.uint8))
-    assert cells[13, 13] == 1 << 14
+    assert cells[-1, -1] == 1 << 14
     assert np.count_nonzero(cells) == 1
 
 
