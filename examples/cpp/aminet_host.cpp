@@ -50,6 +50,9 @@ struct Failure {
 };
 
 constexpr const char* kAtlas = "atlas";
+constexpr int kRegions = 15;
+const std::map<std::string, std::string> kStems{
+    {"cta1", "CTA1"}, {"cta2", "CTA2regA"}, {"cta3", "CTA3regA"}, {kAtlas, "ATLASMASKregA"}};
 constexpr int kUsage = 2, kMissing = 10, kDamaged = 11, kUnsupported = 12, kInconsistent = 13;
 constexpr int kModelInvalid = 20, kModelUntrusted = 21, kModelIncompatible = 22, kInternal = 70;
 
@@ -215,8 +218,8 @@ public:
         metadata_ = read_metadata(*model_, Sha256::hex_of(both));
         const size_t planes = model_->input("slices").get_partial_shape()[1].get_length();
         for (const auto& channel : metadata_.channels)
-            if (channel.rfind("cta", 0) != 0)
-                throw Failure{kModelIncompatible, "channel " + channel + " is not in HU"};
+            if (!kStems.count(channel))
+                throw Failure{kModelIncompatible, "channel " + channel + " is not read here"};
         if (planes != metadata_.channels.size())
             throw Failure{kModelIncompatible, "the network looks at windows of several slices"};
     }
@@ -446,12 +449,9 @@ private:
 };
 
 fs::path file_of(const fs::path& patient, const std::string& channel) {
-    const std::map<std::string, std::string> stems{
-        {"cta1", "CTA1"}, {"cta2", "CTA2regA"}, {"cta3", "CTA3regA"}, {kAtlas, "ATLASMASKregA"}};
-    if (!stems.count(channel)) throw Failure{22, "the bundle reads " + channel + ", which is not read here"};
     for (const char* suffix : {".nii.gz", ".nii"})
-        if (auto path = patient / (stems.at(channel) + suffix); fs::exists(path)) return path;
-    throw Failure{kMissing, stems.at(channel) + ".nii.gz is not there"};
+        if (auto path = patient / (kStems.at(channel) + suffix); fs::exists(path)) return path;
+    throw Failure{kMissing, kStems.at(channel) + ".nii.gz is not there"};
 }
 
 // ---- the decision rule of docs/result.md ----------------------------------------------------------

@@ -134,7 +134,7 @@ def test_no_kit_is_written_that_a_fault_would_not_show_in(bundle_path, tmp_path)
 
 
 def test_no_kit_is_written_for_channels_that_are_not_in_hu(build_bundle, tmp_path):
-    with pytest.raises(UsageError, match="spiral"):
+    with pytest.raises(UsageError, match="SPIRAL"):
         write_kit(build_bundle(channels=(Channel.SPIRAL,)), tmp_path / "kit")
 
 
