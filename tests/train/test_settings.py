@@ -80,6 +80,12 @@ def test_refuses_settings_by_name(tables, message):
         resolve(LEAST, tables)
 
 
+def test_augmentation_can_be_switched_off():
+    still = resolve({**LEAST, "augmentation": False}).augment
+    assert not any(to_tables(still).values())
+    assert resolve({**LEAST, "augmentation": True}).augment == AugmentConfig()
+
+
 def test_needs_a_network_and_data():
     with pytest.raises(UsageError, match="no network is named; add --model"):
         resolve({})
@@ -141,7 +147,7 @@ def test_each_flag_is_a_setting(flag):
     known |= {"loss": LossConfig, "window": SliceWindow, "processes": ProcessesConfig}
     if table == "network":
         assert any(key in to_tables(resolve({**LEAST, "model": m}).network) for m in MODEL_DEFAULTS)
-    elif flag.setting != "masks":
+    elif flag.setting not in {"masks", "augmentation"}:
         assert key in {field.name for field in dataclasses.fields(known[table])}
 
 

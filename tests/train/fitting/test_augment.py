@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -39,6 +41,13 @@ def test_flip_swaps_sides_in_image_labels_and_cells_alike():
     assert torch.equal(changed.labels[:, 1] == 0, flipped)
     assert torch.equal(changed.elsewhere[:, 1] == 1, flipped)
     assert torch.equal(changed.cells[:, 2, 3, 13 - 4] == 1, flipped)
+
+
+def test_no_side_changes_where_the_share_is_zero():
+    batch = batch_with_clot_at(3, 4)
+    still = replace(STILL, flip_share=0.0)
+    changed = augment(batch, still, torch.Generator().manual_seed(0), mirror=MIRROR)
+    assert torch.equal(changed.labels, batch.labels)
 
 
 @pytest.mark.parametrize("config", [AugmentConfig(), AugmentConfig(rotation_deg=20, shift=0.1)])

@@ -138,6 +138,13 @@ GROUPS: Mapping[str, Sequence[Flag]] = {
             int,
             "score every n-th validation slice after an epoch, and all at the end; default 1",
         ),
+        Flag(
+            "augmentation",
+            "augmentation",
+            bool,
+            "change pose, contrast, noise and side at random; the source report does not; default "
+            "on",
+        ),
         Flag("seed", "seed", int, "default 0"),
     ),
     "computing": (

@@ -28,6 +28,7 @@ class AugmentConfig:
         shift: Share of the field of view.
         gain: Relative contrast, as bolus and tube voltage vary.
         noise: Standard deviation, in units of the window.
+        flip_share: Share of the slices that change left and right, where regions have mirrors.
     """
 
     rotation_deg: float = 8.0
@@ -35,6 +36,7 @@ class AugmentConfig:
     shift: float = 0.04
     gain: float = 0.1
     noise: float = 0.01
+    flip_share: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ def augment(
     """
     changed = _Planes.of(batch, planes)
     if mirror is not None:
-        changed = _flip_some(changed, generator, mirror)
+        changed = _flip_some(changed, config.flip_share, generator, mirror)
     changed = _move(changed, config, generator)
     images = _rescan(changed.batch.images, config, generator)
     if planes.mirrored:
@@ -98,9 +100,11 @@ class _Planes(NamedTuple):
         return cls(batch._replace(images=images), atlas)
 
 
-def _flip_some(planes: _Planes, generator: torch.Generator, mirror: Sequence[int]) -> _Planes:
+def _flip_some(
+    planes: _Planes, share: float, generator: torch.Generator, mirror: Sequence[int]
+) -> _Planes:
     batch, atlas = planes
-    flipped = torch.rand(len(batch.images), generator=generator) < 0.5
+    flipped = torch.rand(len(batch.images), generator=generator) < share
     swap = torch.tensor(mirror)
     if atlas is not None:
         other_side = swap[_regions(atlas)] / ATLAS_WINDOW[1]

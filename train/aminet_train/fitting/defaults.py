@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The settings that differ from network to network, and those that clot masks want.
+"""The settings that differ from network to network, and what some switches stand for.
 
 Plain values, so that `aminet-train --help` can show them without loading torch.
 """
@@ -44,3 +44,15 @@ MASK_DEFAULTS: Tables = {
     "negatives_per_positive": 0.85,
 }
 """What trained best on phantoms with clot masks (docs/experiments.md)."""
+
+NO_AUGMENTATION: Tables = {
+    "augment": {
+        "rotation_deg": 0.0,
+        "scale": 0.0,
+        "shift": 0.0,
+        "gain": 0.0,
+        "noise": 0.0,
+        "flip_share": 0.0,
+    }
+}
+"""Slices as they were prepared; the source report mentions no augmentation."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from aminet_runtime.errors import UsageError
 from aminet_train.fitting.config import TrainConfig
-from aminet_train.fitting.defaults import MASK_DEFAULTS, MODEL_DEFAULTS
+from aminet_train.fitting.defaults import MASK_DEFAULTS, MODEL_DEFAULTS, NO_AUGMENTATION
 from aminet_train.networks import CONFIG_TYPES, Approach, asks_for_atlas
 from aminet_train.networks.heads import HEADS_WITH_MAP
 from aminet_train.settings import from_tables, merge, to_tables, write_toml
@@ -16,6 +16,9 @@ MODEL = "model"
 
 MASKS = "masks"
 """Shorthand that lays MASK_DEFAULTS below the settings that were given."""
+
+AUGMENTATION = "augmentation"
+"""Shorthand that, where it is false, lays NO_AUGMENTATION below the settings that were given."""
 
 
 def resolve(*layers: Mapping[str, Any]) -> TrainConfig:
@@ -32,9 +35,10 @@ def resolve(*layers: Mapping[str, Any]) -> TrainConfig:
     if "approach" in given:
         raise UsageError("unknown setting 'approach'", hint=f"the network is named by {MODEL!r}")
     masks = MASK_DEFAULTS if given.pop(MASKS, False) else {}
+    still = {} if given.pop(AUGMENTATION, True) else NO_AUGMENTATION
     if masks and approach is Approach.SIMPLE_CNN:
         raise UsageError("simple_cnn has no map to learn masks on", hint="choose another --model")
-    tables = merge(MODEL_DEFAULTS[approach], masks, given)
+    tables = merge(MODEL_DEFAULTS[approach], masks, still, given)
     network = tables.get("network", {})
     tables["network"] = from_tables(CONFIG_TYPES[approach], network, where="network.")
     config = from_tables(TrainConfig, {**tables, "approach": approach})
