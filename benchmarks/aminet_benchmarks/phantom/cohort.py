@@ -40,6 +40,7 @@ class CohortPlan:
         twin: `self`, or which twins of these patients to write.
         jobs: Processes.
         anatomy: Real anatomy to draw the heads from; None grows them.
+        only: Names of the patients to write; None writes all of them.
     """
 
     folder: Path
@@ -49,6 +50,7 @@ class CohortPlan:
     twin: Twin = "self"
     jobs: int = 1
     anatomy: AnatomyRequest | None = None
+    only: frozenset[str] | None = None
 
     def __post_init__(self) -> None:
         """Refuse numbers that make no cohort."""
@@ -58,6 +60,15 @@ class CohortPlan:
             raise UsageError(f"--seed {self.seed} is below 0")
         if self.jobs < 1:
             raise UsageError(f"--jobs {self.jobs} is below 1")
+        if not self.seeds:
+            raise UsageError("none of these patients was asked for", hint="check seed and names")
+
+    @property
+    def seeds(self) -> list[int]:
+        """Seed of each patient that is to be written."""
+        first = self.seed * SEEDS_PER_COHORT
+        seeds = range(first, first + self.patients)
+        return [seed for seed in seeds if self.only is None or patient_id(seed) in self.only]
 
 
 def patient_id(seed: int) -> str:
@@ -83,18 +94,17 @@ def write_cohort(plan: CohortPlan, *, on_progress: Progress | None = None) -> li
     if plan.anatomy is not None:
         plan.anatomy.heads()  # refuse a folder that does not fit before anything is written
     require_writable_folder(plan.folder)
-    seeds = [plan.seed * SEEDS_PER_COHORT + number for number in range(plan.patients)]
-    folders = [plan.folder / patient_id(seed) for seed in seeds]
+    folders = [plan.folder / patient_id(seed) for seed in plan.seeds]
     missing = [
         seed
-        for seed, folder in zip(seeds, folders, strict=True)
+        for seed, folder in zip(plan.seeds, folders, strict=True)
         if not _is_done(folder, seed, plan)
     ]
     write_whole(plan.folder / REGIONS_FILE, _regions_json())
     report = on_progress or (lambda _done, _total: None)
-    report(plan.patients - len(missing), plan.patients)
+    report(len(folders) - len(missing), len(folders))
     for count, _ in enumerate(_written(missing, plan), start=1):
-        report(plan.patients - len(missing) + count, plan.patients)
+        report(len(folders) - len(missing) + count, len(folders))
     return folders
 
 

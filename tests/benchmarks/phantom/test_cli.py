@@ -7,7 +7,7 @@ from aminet_benchmarks.phantom import cli
 from aminet_runtime.threads import available_threads
 from aminet_runtime.version import VERSION
 from aminet_train.cohort.prepared import PreparedCohort
-from aminet_train.cohort.splits import Split, read_splits
+from aminet_train.cohort.splits import Split, Splits, read_splits, write_splits
 
 TINY = ["--shape", "48", "48", "16", "--jobs", "1"]
 
@@ -30,6 +30,18 @@ def test_writes_twins(tmp_path):
 
     truth = json.loads((tmp_path / "p0000000" / "phantom.json").read_text())
     assert truth["twin"] == "mirror"
+
+
+def test_writes_twins_of_test_patients_alone(tmp_path, capsys):
+    write_splits(
+        tmp_path / "prepared", Splits({Split.TRAIN: ("p0000000",), Split.TEST: ("p0000001",)})
+    )
+    out = tmp_path / "twins"
+    asked = [str(out), "--patients", "2", "--twin", "none", *TINY]
+
+    assert cli.main([*asked, "--tested-by", str(tmp_path / "prepared")]) == 0
+
+    assert capsys.readouterr().out.splitlines() == [str(out / "p0000001")]
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,21 @@ def test_reports_progress_from_what_is_there(plan):
     assert seen == [(1, 2), (2, 2)]
 
 
+def test_writes_only_the_patients_that_are_named(plan):
+    named = replace(plan, only=frozenset({"p0700001", "p9900000"}))
+    seen = []
+
+    folders = write_cohort(named, on_progress=lambda done, total: seen.append((done, total)))
+
+    assert [folder.name for folder in folders] == ["p0700001"]
+    assert seen == [(0, 1), (1, 1)]
+
+
+def test_refuses_names_of_other_patients_alone(plan):
+    with pytest.raises(UsageError, match="none of these patients"):
+        replace(plan, only=frozenset({"p9900000"}))
+
+
 @pytest.mark.parametrize(
     "change", [{"twin": "none"}, {"config": preset_config("hard", shape=(48, 48, 16))}]
 )

@@ -24,6 +24,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="write the same heads without clots, or with the clots on the other side",
     )
     parser.add_argument(
+        "--tested-by",
+        type=Path,
+        metavar="PREPARED",
+        help="write only those patients whom this prepared cohort tests, such as their twins",
+    )
+    parser.add_argument(
         "--truth", action="store_true", help="print the regions with clot behind each folder"
     )
 
@@ -40,12 +46,19 @@ def make(options: argparse.Namespace) -> int:
         twin=options.twin,
         jobs=options.jobs,
         anatomy=anatomy_request(options),
+        only=None if options.tested_by is None else _test_patients(options.tested_by),
     )
     with progress_bar("patients", quiet=options.quiet) as on_progress:
         folders = write_cohort(plan, on_progress=on_progress)
     describe = _with_truth if options.truth else str
     sys.stdout.writelines(f"{describe(folder)}\n" for folder in folders)
     return 0
+
+
+def _test_patients(prepared: Path) -> frozenset[str]:
+    from aminet_train.cohort.splits import Split, read_splits
+
+    return frozenset(read_splits(prepared)[Split.TEST])
 
 
 def _with_truth(folder: Path) -> str:
