@@ -11,7 +11,7 @@ from aminet_train.cohort.prepared import PreparedCohort
 from aminet_train.cohort.splits import Split, all_in, split_slices, write_splits
 from aminet_train.commands.evaluate import main
 from aminet_train.judging.evaluation import EvaluationPlan, evaluate, evaluate_checkpoint
-from aminet_train.judging.mistakes import worst_mistakes
+from aminet_train.judging.examples import Outcome, some_hits, worst_mistakes
 
 
 @pytest.fixture
@@ -109,7 +109,8 @@ def test_report_folder_has_tables_and_pictures(arguments, tmp_path, capsys):
     assert main([*arguments, "-o", str(target), "-q"]) == 0
     capsys.readouterr()
     names = {path.name for path in target.iterdir()}
-    pictures = {"precision-recall.png", "reliability.png", "mistakes-first.png"}
+    curves = {"precision-recall.png", "reliability.png"}
+    pictures = {*curves, "mistakes-first.png", "hits-first.png"}
     assert {"report.json", "report.md", *pictures} <= names
     for name in pictures:
         with Image.open(target / name) as image:
@@ -121,11 +122,20 @@ def test_worst_mistakes_are_sorted_and_wrong(judged_models, prepared_cohort):
     plan = EvaluationPlan((("first", judged_models["first"]),), (prepared_cohort.root,))
     judged = evaluate(plan).main[0]
     mistakes = worst_mistakes(judged, count=3)
-    in_vain = [one for one in mistakes if not one.is_missed]
+    in_vain = [one for one in mistakes if one.outcome is Outcome.IN_VAIN]
     assert [one.score for one in in_vain] == sorted((m.score for m in in_vain), reverse=True)
     for one in mistakes:
         affected = bool(one.patient.truth.labels[:, one.region].any())
-        assert affected is one.is_missed
+        assert affected is (one.outcome is Outcome.MISSED)
+
+
+def test_hits_are_true_and_go_from_sure_to_unsure(judged_models, prepared_cohort):
+    plan = EvaluationPlan((("first", judged_models["first"]),), (prepared_cohort.root,))
+    judged = evaluate(plan).main[0]
+    hits = some_hits(judged, count=3)
+    assert 0 < len(hits) <= 3
+    assert [one.score for one in hits] == sorted((one.score for one in hits), reverse=True)
+    assert all(one.patient.truth.labels[:, one.region].any() for one in hits)
 
 
 def test_a_model_says_what_it_wants_to_read(judged_models, prepared_cohort, tmp_path):

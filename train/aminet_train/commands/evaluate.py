@@ -30,7 +30,8 @@ examples:
                   --compare known-trees=prepared-known-trees --json
 
 REPORT_DIR gets report.md, report.json, precision-recall.png, reliability.png and, for each model,
-mistakes-NAME.png with its worst false alarms and misses. docs/evaluation.md explains them."""
+mistakes-NAME.png with its worst false alarms and misses and hits-NAME.png with some of what it
+found. docs/evaluation.md explains them."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,7 +8,7 @@ spiral          the baseline: a threshold on the SPIRAL map, fitted on training 
 evaluation      models side by side
 curves          precision against recall, reliability, sweep of a threshold
 twins           do the flags go with the clot
-mistakes        the worst mistakes as pictures
+examples        hits, misses and flags in vain as pictures
 plots           curves as PNG
 report_tables   the tables of an evaluation
 saved_scores    scores as npz, to compute the counts again

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The folder of an evaluation: report.json, report.md, plots, pictures of mistakes."""
+"""The folder of an evaluation: report.json, report.md, plots, pictures of hits and mistakes."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from aminet_runtime.publish import write_whole
 from aminet_train.judging.answers import affected_regions
 from aminet_train.judging.curves import PrecisionRecallCurve, ReliabilityBin, precision_recall_curve
 from aminet_train.judging.evaluation import Evaluation, Judged
-from aminet_train.judging.mistakes import mistakes_picture, worst_mistakes
+from aminet_train.judging.examples import examples_picture, some_hits, worst_mistakes
 from aminet_train.judging.plots import precision_recall_plot, reliability_plot
 from aminet_train.judging.report_tables import LEAKING, LEVELS, markdown_report
 
@@ -30,11 +30,7 @@ def write_evaluation(folder: Path, evaluation: Evaluation) -> list[Path]:
     if reliability is not None:
         pictures["reliability.png"] = reliability
     for one in evaluation.main:
-        picture = mistakes_picture(
-            one.candidate, worst_mistakes(one), title=_title(f"Worst of {one.candidate.label}", one)
-        )
-        if picture is not None:
-            pictures[f"mistakes-{file_name(one.candidate.label)}.png"] = picture
+        pictures |= _examples(one)
     for name, png in pictures.items():
         write_whole(folder / name, png)
     page = markdown_report(evaluation, list(pictures))
@@ -42,6 +38,22 @@ def write_evaluation(folder: Path, evaluation: Evaluation) -> list[Path]:
     values = json.dumps(evaluation.to_json(), indent=1) + "\n"
     write_whole(folder / REPORT_JSON, values.encode())
     return [folder / name for name in (*pictures, REPORT_MARKDOWN, REPORT_JSON)]
+
+
+def _examples(one: Judged) -> dict[str, bytes]:
+    """Draw what one model found and where it erred, where there are such cases and images."""
+    label = one.candidate.label
+    sorts = {
+        "mistakes": (worst_mistakes(one), f"Worst of {label}"),
+        "hits": (some_hits(one), f"Found by {label}"),
+    }
+    drawn = {
+        f"{sort}-{file_name(label)}.png": examples_picture(
+            one.candidate, examples, title=_title(title, one)
+        )
+        for sort, (examples, title) in sorts.items()
+    }
+    return {name: png for name, png in drawn.items() if png is not None}
 
 
 def file_name(label: str) -> str:

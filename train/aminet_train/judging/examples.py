@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The worst mistakes of a model as pictures: what it flagged in vain, and what it missed."""
+"""Decisions of a model as pictures: what it found, what it flagged in vain, what it missed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -17,58 +18,87 @@ from aminet_train.judging.candidates import Candidate
 from aminet_train.judging.evaluation import Judged
 from aminet_train.judging.plots import COLOURS, png_of
 
-WORST = 4
-"""Mistakes of each sort that are shown."""
+SHOWN = 4
+"""Examples of each sort that are shown."""
 
 CLOT_COLOUR = "#E69F00"
 
 
+class Outcome(StrEnum):
+    """How a (patient, region) pair was decided."""
+
+    FOUND = "found"
+    IN_VAIN = "flagged in vain"
+    MISSED = "missed"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class Mistake:
-    """One (patient, region) pair that was decided wrongly.
+class Example:
+    """One (patient, region) pair with a clot or a flag.
 
     Attributes:
         patient: Who.
         region: Which region.
+        outcome: How it was decided.
         score: Of the region, for the patient.
         slice_number: The slice that speaks for it: the one with the highest score if it was
-            flagged in vain, the one with most clot if it was missed.
-        is_missed: Whether a clot was missed; else it was flagged in vain.
+            flagged, the one with most clot if it was missed.
     """
 
     patient: PreparedPatient
     region: int
+    outcome: Outcome
     score: float
     slice_number: int
-    is_missed: bool
 
 
-def worst_mistakes(judged: Judged, *, count: int = WORST) -> list[Mistake]:
+def worst_mistakes(judged: Judged, *, count: int = SHOWN) -> list[Example]:
     """Find the flags in vain with the highest and the misses with the lowest scores.
 
     Returns:
         At most `count` of each, flags in vain first.
     """
-    false_flags: list[Mistake] = []
-    misses: list[Mistake] = []
-    for patient, answer in zip(judged.patients, judged.ordered(), strict=True):
-        affected = affected_regions(patient.labels_here)
-        for region in np.flatnonzero(answer.region_flags != affected).tolist():
-            is_missed = bool(affected[region])
-            ranking = _clot_size(patient, region) if is_missed else answer.slice_scores[:, region]
-            number = int(patient.slices[int(np.argmax(ranking))])
-            score = float(answer.region_scores[region])
-            mistake = Mistake(patient, region, score, number, is_missed=is_missed)
-            (misses if is_missed else false_flags).append(mistake)
+    examples = list(_examples(judged))
+    false_flags = [one for one in examples if one.outcome is Outcome.IN_VAIN]
+    misses = [one for one in examples if one.outcome is Outcome.MISSED]
     false_flags.sort(key=lambda one: -one.score)
     misses.sort(key=lambda one: one.score)
     return [*false_flags[:count], *misses[:count]]
 
 
-def mistakes_picture(
-    candidate: Candidate, mistakes: Sequence[Mistake], *, title: str
+def some_hits(judged: Judged, *, count: int = SHOWN) -> list[Example]:
+    """Take found regions at equal steps, from the highest score to the lowest that was enough.
+
+    Returns:
+        At most `count`.
+    """
+    hits = [one for one in _examples(judged) if one.outcome is Outcome.FOUND]
+    hits.sort(key=lambda one: -one.score)
+    steps = np.linspace(0, len(hits) - 1, min(count, len(hits))).round().astype(int)
+    return [hits[step] for step in steps.tolist()]
+
+
+def _examples(judged: Judged) -> Iterator[Example]:
+    for patient, answer in zip(judged.patients, judged.ordered(), strict=True):
+        affected = affected_regions(patient.labels_here)
+        for region in np.flatnonzero(answer.region_flags | affected).tolist():
+            outcome = _outcome(flagged=answer.region_flags[region], affected=affected[region])
+            is_missed = outcome is Outcome.MISSED
+            ranking = _clot_size(patient, region) if is_missed else answer.slice_scores[:, region]
+            number = int(patient.slices[int(np.argmax(ranking))])
+            yield Example(patient, region, outcome, float(answer.region_scores[region]), number)
+
+
+def _outcome(*, flagged: np.bool_, affected: np.bool_) -> Outcome:
+    if not flagged:
+        return Outcome.MISSED
+    return Outcome.FOUND if affected else Outcome.IN_VAIN
+
+
+def examples_picture(
+    candidate: Candidate, examples: Sequence[Example], *, title: str
 ) -> bytes | None:
-    """Draw the cached slice of each mistake, the evidence of its region on top.
+    """Draw the cached slice of each example, the evidence of its region on top.
 
     Evidence is drawn in blue from half-way between its median and its highest value in the slice;
     the cells that hold clot of the region are outlined.
@@ -76,16 +106,16 @@ def mistakes_picture(
     Returns:
         A PNG, or None where the cohort holds none of these images.
     """
-    shown = [one for one in mistakes if one.slice_number in one.patient.kept]
+    shown = [one for one in examples if one.slice_number in one.patient.kept]
     if not shown:
         return None
-    across = min(len(shown), WORST)
+    across = min(len(shown), SHOWN)
     down = -(-len(shown) // across)
     figure = Figure(figsize=(3.3 * across, 3.9 * down + 0.5), layout="constrained")
     FigureCanvasAgg(figure)
     panels = np.atleast_1d(figure.subplots(down, across)).reshape(-1)
-    for axes, mistake in zip(panels, shown, strict=False):
-        _draw(axes, candidate, mistake)
+    for axes, example in zip(panels, shown, strict=False):
+        _draw(axes, candidate, example)
     for axes in panels:
         axes.set_axis_off()
     figure.suptitle(title, fontsize=11)
@@ -95,21 +125,21 @@ def mistakes_picture(
     return png_of(figure)
 
 
-def _draw(axes: Any, candidate: Candidate, mistake: Mistake) -> None:
-    patient, number = mistake.patient, mistake.slice_number
+def _draw(axes: Any, candidate: Candidate, example: Example) -> None:
+    patient, number = example.patient, example.slice_number
     image = patient.images()[int(np.searchsorted(patient.kept, number))][0]
     height, width = image.shape
     extent = (0, width, height, 0)
     axes.imshow(image, cmap="gray", vmin=0, vmax=255, extent=extent)
     evidence = candidate.evidence(patient, number)
     if evidence is not None:
-        axes.imshow(_overlay(evidence[mistake.region]), extent=extent, interpolation="bilinear")
-    for row, column in np.argwhere(_clot_cells(patient, mistake.region)[number]).tolist():
+        axes.imshow(_overlay(evidence[example.region]), extent=extent, interpolation="bilinear")
+    for row, column in np.argwhere(_clot_cells(patient, example.region)[number]).tolist():
         axes.add_patch(_cell_outline(row, column, height=height, width=width))
-    kind = "missed" if mistake.is_missed else "flagged in vain"
-    name = candidate.regions.names[mistake.region]
+    name = candidate.regions.names[example.region]
     axes.set_title(
-        f"{kind}: {name}\n{patient.patient_id}, slice {number}, score {mistake.score:.2f}",
+        f"{example.outcome}: {name}\n"
+        f"{patient.patient_id}, slice {number}, score {example.score:.2f}",
         fontsize=8,
     )
 
