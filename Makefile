@@ -12,6 +12,7 @@
 #   make licences    docs/licences.md anew from what is installed, and refuse what is not allowed
 #   make benchmark-scaling  time and memory against the size of the task, as curves
 #   make benchmark-selftest  the gate on builds that are worse on purpose: for an idle machine
+#   make reference   the source report's study on phantoms: two hours, and goes on where it was
 #   make benchmark-smoke  the gate on a small phantom with wide limits, as CI runs it
 
 PYTHON ?= python3
@@ -32,7 +33,7 @@ FOR_THE_RUNTIME := pytest hypothesis jsonschema nibabel
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-quick test-wheel test-wheel-twice check format fuzz benchmark
 .PHONY: benchmark-smoke examples clean standalone test-lowest sbom licences check-licences
-.PHONY: benchmark-selftest benchmark-scaling
+.PHONY: benchmark-selftest benchmark-scaling reference
 
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
@@ -190,6 +191,11 @@ GOOD ?= 5
 benchmark-selftest: $(VENV)/.dev
 	$(BIN)/aminet-phantom $(DEMO) --patients 1 --seed $(SEED)
 	$(BIN)/aminet-benchmark selftest --patient $(DEMO_PATIENT) --good $(GOOD) -o $(RESULTS)
+
+REFERENCE ?= reference-results
+REFERENCE_OPTIONS ?=
+reference: $(VENV)/.dev
+	$(BIN)/aminet-benchmark reference -o $(REFERENCE) $(REFERENCE_OPTIONS)
 
 benchmark-smoke: $(VENV)/.dev
 	$(BIN)/aminet-benchmark gate --smoke

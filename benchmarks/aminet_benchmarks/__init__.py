@@ -12,6 +12,7 @@ scaling       time and memory against the size of the task
 untrained, speed_bundle
               networks and bundles with random weights, for speed alone
 gate          limits on time, memory and answers
+reference     the source report's study on phantoms
 plots         time against memory
 staged_run    a program: where the time of a patient goes
 data_speed    how fast training data are prepared and loaded

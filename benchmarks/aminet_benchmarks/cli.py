@@ -9,6 +9,7 @@ from aminet_benchmarks.commands import (
     conformance,
     data,
     gate,
+    reference,
     run,
     scaling,
     selftest,
@@ -30,6 +31,7 @@ VERBS = {
     "selftest": Verb(selftest.SUMMARY, selftest.main),
     "untrained": Verb(untrained.SUMMARY, untrained.main),
     "conformance": Verb(conformance.SUMMARY, conformance.main),
+    "reference": Verb(reference.SUMMARY, reference.main),
     "data": Verb(data.SUMMARY, data.main),
 }
 

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run the stages of a study: skip what has ended, go on where one was stopped, end at a failure."""
+
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from aminet_benchmarks.reference.stage import Again, Record, Stage, read_record, write_record
+from aminet_runtime.errors import GateFailed, OutputExists
+
+OnStage = Callable[[int, int, Stage, Record | None], None]
+
+RUN_SETTINGS = "config.toml"
+"""A run of `aminet-train` goes on once this is there; its own module would load torch."""
+
+PATIENCE_S = 10.0
+"""How long a command that is told to end may take until it is killed."""
+
+
+def run_stages(root: Path, stages: Sequence[Stage], *, on_stage: OnStage) -> None:
+    """Run those stages that have not ended yet, one after the other.
+
+    Args:
+        root: Folder of the study.
+        stages: In their order.
+        on_stage: Called with number, count and stage, before a stage without a record and behind
+            it with one.
+
+    Raises:
+        GateFailed: A command ended with an error; later stages were not started.
+        OutputExists: A stage has ended, but with another command.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    for number, stage in enumerate(stages, start=1):
+        if not has_ended(root, stage):
+            on_stage(number, len(stages), stage, None)
+            run_stage(root, stage)
+        on_stage(number, len(stages), stage, read_record(root, stage))
+
+
+def has_ended(root: Path, stage: Stage) -> bool:
+    """Tell whether a stage has ended well and what it wrote is still there.
+
+    Raises:
+        OutputExists: It has, but with another command.
+    """
+    record = read_record(root, stage)
+    if record is None or record.ended is None or not (root / stage.output).exists():
+        return False
+    if record.command != stage.command:
+        raise OutputExists(
+            f"stage {stage.name} has ended with other options",
+            path=root / stage.record,
+            hint="give the same options, choose another folder, or remove this record to repeat it",
+        )
+    return True
+
+
+def run_stage(root: Path, stage: Stage) -> None:
+    """Run the command of a stage, or what goes on with it, and write its record.
+
+    Raises:
+        GateFailed: The command ended with an error.
+    """
+    words = _words(root, stage)
+    log = root / stage.log
+    log.parent.mkdir(parents=True, exist_ok=True)
+    started, cpu_before_s, code = time.monotonic(), _children_cpu_s(), None
+    try:
+        code = _run(words, root, log)
+    finally:
+        wall_s, cpu_s = time.monotonic() - started, _children_cpu_s() - cpu_before_s
+        record = _with_attempt(read_record(root, stage), stage, wall_s, cpu_s, ended=code == 0)
+        write_record(root, stage, record)
+    if code != 0:
+        raise GateFailed(
+            f"stage {stage.name} ended with code {code}: {_last_line(log)}",
+            path=log,
+            hint="mend it and give the command again: stages that have ended are skipped",
+        )
+
+
+def _words(root: Path, stage: Stage) -> list[str]:
+    """Return the command that begins a stage or goes on with it."""
+    output = root / stage.output
+    if stage.again is Again.RESUME and (output / RUN_SETTINGS).exists():
+        return [stage.command[0], "--resume", str(stage.output)]
+    if stage.again is Again.ANEW:
+        shutil.rmtree(output, ignore_errors=True)
+    return list(stage.command)
+
+
+def _run(words: Sequence[str], root: Path, log: Path) -> int:
+    """Run one of our commands in the study's folder, and return its exit code."""
+    with log.open("ab") as said:
+        said.write(f"$ {' '.join(words)}\n".encode())
+        said.flush()
+        process = subprocess.Popen(
+            [_program(words[0]), *words[1:]],
+            cwd=root,
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # so that its own processes can be ended with it
+        )
+        try:
+            return process.wait()
+        except BaseException:
+            _end(process)
+            raise
+
+
+def _program(name: str) -> str:
+    """Return the path of one of our commands."""
+    return str(Path(sys.executable).with_name(name))
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(PATIENCE_S)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # what is left of its processes
+    process.wait()
+
+
+def _with_attempt(
+    before: Record | None, stage: Stage, wall_s: float, cpu_s: float, *, ended: bool
+) -> Record:
+    """Add an attempt to what is known; one that began with another command does not count."""
+    if before is None or before.command != stage.command or before.ended is not None:
+        before = Record(stage.command, 0.0, 0.0, 0, None)
+    return Record(
+        command=stage.command,
+        wall_s=before.wall_s + wall_s,
+        cpu_s=before.cpu_s + cpu_s,
+        attempts=before.attempts + 1,
+        ended=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if ended else None,
+    )
+
+
+def _children_cpu_s() -> float:
+    """Return the processor time of all children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
