@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -70,15 +71,22 @@ def run_stage(root: Path, stage: Stage) -> None:
     Raises:
         GateFailed: The command ended with an error.
     """
-    words = _words(root, stage)
+    stopped = _stopped_before(root, stage)
+    words = _words(root, stage, goes_on=stopped.attempts > 0)
     log = root / stage.log
     log.parent.mkdir(parents=True, exist_ok=True)
+    record = replace(stopped, attempts=stopped.attempts + 1)
+    write_record(root, stage, record)  # a kill leaves it behind, and tells what was begun
     started, cpu_before_s, code = time.monotonic(), _children_cpu_s(), None
     try:
         code = _run(words, root, log)
     finally:
-        wall_s, cpu_s = time.monotonic() - started, _children_cpu_s() - cpu_before_s
-        record = _with_attempt(read_record(root, stage), stage, wall_s, cpu_s, ended=code == 0)
+        record = replace(
+            record,
+            wall_s=record.wall_s + time.monotonic() - started,
+            cpu_s=record.cpu_s + _children_cpu_s() - cpu_before_s,
+            ended=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if code == 0 else None,
+        )
         write_record(root, stage, record)
     if code != 0:
         raise GateFailed(
@@ -88,12 +96,20 @@ def run_stage(root: Path, stage: Stage) -> None:
         )
 
 
-def _words(root: Path, stage: Stage) -> list[str]:
+def _stopped_before(root: Path, stage: Stage) -> Record:
+    """Return what is known of earlier attempts with this command that were stopped."""
+    record = read_record(root, stage)
+    if record is None or record.command != stage.command or record.ended is not None:
+        return Record(stage.command, 0.0, 0.0, 0, None)
+    return record
+
+
+def _words(root: Path, stage: Stage, *, goes_on: bool) -> list[str]:
     """Return the command that begins a stage or goes on with it."""
     output = root / stage.output
-    if stage.again is Again.RESUME and (output / RUN_SETTINGS).exists():
+    if stage.again is Again.RESUME and goes_on and (output / RUN_SETTINGS).exists():
         return [stage.command[0], "--resume", str(stage.output)]
-    if stage.again is Again.ANEW:
+    if stage.again is not Again.SAME:
         shutil.rmtree(output, ignore_errors=True)
     return list(stage.command)
 
@@ -131,21 +147,6 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)  # what is left of its processes
     process.wait()
-
-
-def _with_attempt(
-    before: Record | None, stage: Stage, wall_s: float, cpu_s: float, *, ended: bool
-) -> Record:
-    """Add an attempt to what is known; one that began with another command does not count."""
-    if before is None or before.command != stage.command or before.ended is not None:
-        before = Record(stage.command, 0.0, 0.0, 0, None)
-    return Record(
-        command=stage.command,
-        wall_s=before.wall_s + wall_s,
-        cpu_s=before.cpu_s + cpu_s,
-        attempts=before.attempts + 1,
-        ended=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if ended else None,
-    )
 
 
 def _children_cpu_s() -> float:

@@ -52,11 +52,12 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is known of a stage that has ended.
+    """What is known of a stage that was begun.
 
     Attributes:
         command: The words that were run.
-        wall_s: From start to exit; of all attempts together, those that were stopped, too.
+        wall_s: From start to exit; of all attempts together, those that were stopped, too, but
+            not of one that was killed with the study itself.
         cpu_s: Processor time of the same.
         attempts: How often it was started.
         ended: UTC, ISO 8601; None as long as it has not ended well.

@@ -14,7 +14,6 @@ from aminet_benchmarks.reference import run
 from aminet_benchmarks.reference.run import has_ended, run_stages
 from aminet_benchmarks.reference.stage import Again, Stage, read_record
 from aminet_runtime.errors import GateFailed, InputDamaged, OutputExists
-from aminet_train.fitting.run_folder import RunFolder
 
 
 @pytest.fixture(autouse=True)
@@ -139,11 +138,23 @@ def test_stage_that_wants_an_empty_place_gets_one(tmp_path):
 
 
 def test_training_that_was_stopped_is_resumed(tmp_path):
+    from aminet_train.fitting.run_folder import RunFolder  # noqa: PLC0415 - loads torch
+
     training = replace(stage("a", writes("a")), again=Again.RESUME)
-    assert run._words(tmp_path, training) == list(training.command)
+    assert run._words(tmp_path, training, goes_on=True) == list(training.command)
     (tmp_path / "made" / "a").mkdir(parents=True)
     RunFolder(tmp_path / "made" / "a").config.touch()
-    assert run._words(tmp_path, training) == ["ours", "--resume", "made/a"]
+    assert run._words(tmp_path, training, goes_on=True) == ["ours", "--resume", "made/a"]
+
+
+def test_training_that_began_with_other_options_begins_anew(tmp_path):
+    half = f"{writes('a')}; (p / 'config.toml').touch(); f.close(); raise SystemExit(1)"
+    with pytest.raises(GateFailed):
+        run_all(tmp_path, stage("a", half, Again.RESUME))
+
+    run_all(tmp_path, stage("a", writes("a", "y"), Again.RESUME))
+
+    assert (tmp_path / "made" / "a" / "file").read_text() == "y"
 
 
 PROGRAM = """
