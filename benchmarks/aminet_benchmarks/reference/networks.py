@@ -126,3 +126,6 @@ TRAININGS: tuple[Training, ...] = (
 
 MEMBERS = ("simple_cnn-cta", "mobilenetv2-cta", "efficientformerv2-cta")
 """Of the ensemble: the three networks of the report on its own input."""
+
+TWIN_TESTED = ("simple_cnn-cta", "mobilenetv2-cta")
+"""The smallest and the best network of the report; twins are prepared for this input alone."""

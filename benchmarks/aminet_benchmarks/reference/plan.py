@@ -9,6 +9,7 @@ from aminet_benchmarks.reference.networks import (
     MEMBERS,
     PRETRAINED,
     TRAININGS,
+    TWIN_TESTED,
     Training,
     prepared_name,
 )
@@ -208,7 +209,6 @@ def _new_patients(config: StudyConfig) -> Stage:
 def _evaluations() -> Iterator[Stage]:
     by_patient = [one for one in TRAININGS if not one.by_slice]
     channels = dict.fromkeys(one.channels for one in by_patient)
-    on_cta = [one.name for one in by_patient if one.channels == "cta"]
     yield _evaluation(
         BY_PATIENT_EVALUATION,
         [SPIRAL, *(one.name for one in by_patient), ENSEMBLE],
@@ -217,7 +217,7 @@ def _evaluations() -> Iterator[Stage]:
     )
     yield _evaluation(
         TWIN_EVALUATION,
-        [SPIRAL, *on_cta, ENSEMBLE],
+        [SPIRAL, *TWIN_TESTED],
         *("--data", prepared_name("cta"), "--twins", PREPARED_TWINS),
     )
     yield _evaluation(
