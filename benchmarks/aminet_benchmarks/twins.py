@@ -15,6 +15,7 @@ from aminet_export.onnx_int8 import ONNX_INT8_FILE
 from aminet_runtime.bundle import Bundle
 from aminet_runtime.engines.openvino_import import shared_core
 from aminet_runtime.errors import ModelIncompatible
+from aminet_runtime.patient import Channel
 from aminet_train.checkpoint import load_info, load_model
 from aminet_train.networks import CONFIG_TYPES, Approach
 from aminet_train.preprocessing import PreprocessingConfig
@@ -98,8 +99,10 @@ def _save_untrained(bundle: Bundle, folder: Path) -> None:
 
 
 def _head_of(bundle: Bundle) -> dict[str, str]:
-    """Tell the head by the size of the evidence: a dense head has four times as many cells."""
+    """Tell the head by the atlas, or the evidence: a dense head has four times as many cells."""
     contract = bundle.metadata.input
+    if Channel.ATLAS in contract.channels:
+        return {"head": "atlas"}
     height, width = contract.network_size_px
     model = shared_core().read_model(model=bundle.model_xml, weights=bundle.model_bin)
     model.reshape([1, contract.planes, height, width])

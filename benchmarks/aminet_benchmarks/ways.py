@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from aminet_runtime.bundle import MODEL_XML, Bundle
 from aminet_runtime.errors import InputUnsupported
-from aminet_runtime.patient import PatientFolder
+from aminet_runtime.patient import Channel, PatientFolder
 from aminet_runtime.volume import Volume
 
 if TYPE_CHECKING:
@@ -73,14 +73,14 @@ def require_plain(task: Task) -> None:
     """Refuse what the alternatives cannot read: they know one layout.
 
     Raises:
-        InputUnsupported: The bundle looks at neighbours or at maps, or the patient is stored in
-            another way than int16 and LPS.
+        InputUnsupported: The bundle looks at neighbours or at SPIRAL maps, or the patient is
+            stored in another way than LPS and int16, the atlas uint8.
     """
     contract = task.bundle.metadata.input
-    if contract.window != 1 or not all(channel.in_hu for channel in contract.channels):
+    if contract.window != 1 or Channel.SPIRAL in contract.channels:
         raise InputUnsupported(
             f"{task.bundle.name} looks at {contract.window} slices of "
-            f"{', '.join(contract.channels)}; the alternatives read single slices of CT",
+            f"{', '.join(contract.channels)}; the alternatives read single slices of CT and atlas",
             path=task.bundle.path,
             hint="compare another bundle",
         )
@@ -88,9 +88,10 @@ def require_plain(task: Task) -> None:
         with Volume.open(path) as volume:
             stored, slope = volume.stored_orientation, volume.header.slope
             size = volume.header.dtype.str
-        if (stored, slope, size) != ("LPS", 1.0, "<i2"):
+        if (stored, slope) != ("LPS", 1.0) or size not in {"<i2", "|u1"}:
             raise InputUnsupported(
-                f"stored as {size} {stored} with slope {slope:g}; the alternatives read int16 LPS",
+                f"stored as {size} {stored} with slope {slope:g}; the alternatives read int16 or "
+                "uint8 LPS",
                 path=path,
                 hint="compare on a phantom",
             )

@@ -15,10 +15,11 @@ import openvino as ov
 from isal import igzip
 
 HEADER_BYTES = 352
+TYPES = {b"\2\0": "u1", b"\4\0": "i2"}  # at byte 70 of a NIfTI-1 header
 
 
 def main(model_path: str, columns: str, rows: str, *volume_paths: str) -> None:
-    """Score every slice of int16 volumes, one a channel."""
+    """Score every slice of the volumes, one a channel."""
     shape = (1, len(volume_paths), int(rows), int(columns))
     core = ov.Core()
     model = core.read_model(model_path)
@@ -27,12 +28,14 @@ def main(model_path: str, columns: str, rows: str, *volume_paths: str) -> None:
     request = core.compile_model(model, "CPU", hints).create_infer_request()
     image, scores = np.empty(shape, np.float32), []
     streams = [igzip.open(path, "rb") for path in volume_paths]
-    for stream in streams:
-        stream.read(HEADER_BYTES)
+    types = [TYPES[stream.read(HEADER_BYTES)[70:72]] for stream in streams]
+    sizes = [int(kind[1]) * image[0, 0].size for kind in types]
     started = time.perf_counter()
-    while planes := [plane for stream in streams if (plane := stream.read(2 * image[0, 0].size))]:
+    while planes := [
+        p for stream, size in zip(streams, sizes, strict=True) if (p := stream.read(size))
+    ]:
         for channel, plane in enumerate(planes):
-            image[0, channel] = np.frombuffer(plane, np.int16).reshape(shape[2:])
+            image[0, channel] = np.frombuffer(plane, types[channel]).reshape(shape[2:])
         scores.append(request.infer([image], share_inputs=True)[0][0].tolist())
     loop_s = time.perf_counter() - started
     print(json.dumps({"slices": scores, "loop_s": loop_s}))  # noqa: T201 - a program

@@ -3,6 +3,7 @@
 
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from isal import igzip, isal_zlib
@@ -13,7 +14,8 @@ from aminet_benchmarks.ways import Task, require_plain
 HEADER_BYTES = 352
 GZIP_LEVEL, GZIP_WINDOW_BITS = 1, 31
 NOISE_HU = 8  # repeated pixels would unpack faster than real ones
-_DIM, _PIXDIM, _SROW = 40, 76, 280  # offsets in a NIfTI-1 header
+_DIM, _TYPE, _PIXDIM, _SROW = 40, 70, 76, 280  # offsets in a NIfTI-1 header
+_TYPES: dict[int, np.dtype[Any]] = {2: np.dtype("u1"), 4: np.dtype("<i2")}
 
 
 def stretch(
@@ -22,7 +24,7 @@ def stretch(
     """Write a patient of another size into a new folder.
 
     Args:
-        task: Whose patient, stored as int16 and LPS.
+        task: Whose patient, stored as int16 (an atlas as uint8) and LPS.
         folder: New folder.
         slices: How many; as many as there are if None.
         edge_px: Columns and rows; as many as there are if None.
@@ -49,9 +51,11 @@ def _stretch_file(
     depth, height, width = shape
     with igzip.open(source, "rb") as stream, target.open("wb") as file:
         header = stream.read(HEADER_BYTES)
+        kind = _TYPES[struct.unpack_from("<h", header, _TYPE)[0]]
         file.write(compressor.compress(_header(header, shape, wanted)))
         for number in range(depth):
-            plane = np.frombuffer(stream.read(2 * height * width), "<i2").reshape(height, width)
+            stored = stream.read(kind.itemsize * height * width)
+            plane = np.frombuffer(stored, kind).reshape(height, width)
             repeats = int((picks[0] == number).sum())
             if not repeats:
                 continue
@@ -62,9 +66,11 @@ def _stretch_file(
 
 
 def _resample(
-    plane: NDArray[np.int16], picks: list[NDArray[np.int64]], rng: np.random.Generator
-) -> NDArray[np.int16]:
-    scaled = plane[np.ix_(picks[1], picks[2])]
+    plane: NDArray[Any], picks: list[NDArray[np.int64]], rng: np.random.Generator
+) -> NDArray[Any]:
+    scaled: NDArray[Any] = plane[np.ix_(picks[1], picks[2])]
+    if plane.dtype == np.uint8:
+        return scaled  # an atlas, which has no noise
     noise = rng.integers(-NOISE_HU, NOISE_HU + 1, scaled.shape, dtype=np.int16)
     return np.asarray(scaled + noise, "<i2")
 
