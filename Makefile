@@ -169,7 +169,7 @@ fuzz: $(VENV)/.dev
 	$(BIN)/python tests/fuzz.py $(FUZZ_SECONDS)
 
 RESULTS ?= benchmark-results
-ROUNDS ?= 5
+ROUNDS ?= 3
 SHIPPED := runtime/aminet_runtime/bundles/mobilenetv2-int8
 UNTRAINED := $(DEMO)/mobilenetv2-untrained-int8 $(DEMO)/efficientformerv2-untrained-int8
 
