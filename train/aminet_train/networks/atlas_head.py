@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from aminet_runtime.regions import REGION_COUNT
+from aminet_train.networks.pyramid import lift
 from aminet_train.preprocessing import ATLAS_WINDOW
 
 SAMPLES = 4
@@ -42,7 +43,6 @@ class AtlasHead(nn.Module):
         dropout: Before the classifiers.
     """
 
-    mirror: Tensor
     numbers: Tensor
 
     def __init__(self, finest: int, fine: int, coarse: int, *, width: int, dropout: float) -> None:
@@ -76,24 +76,22 @@ class AtlasHead(nn.Module):
             Logits [N, 15] and evidence, logits of cells [N, 15, h / 8, w / 8].
         """
         shares = self._shares(atlas)
-        lifted = F.interpolate(self.coarse(coarse), scale_factor=2.0, mode="nearest")
-        mixed = F.relu6(self.mix_fine(F.relu6(self.fine(fine) + lifted)))
-        lifted = F.interpolate(mixed, scale_factor=2.0, mode="nearest")
-        mixed = F.relu6(self.mix_finest(F.relu6(self.finest(finest) + lifted)))
+        mixed = lift(self.coarse(coarse), self.fine(fine), self.mix_fine)
+        mixed = lift(mixed, self.finest(finest), self.mix_finest)
         clot = self.clot(self.dropout(mixed))  # (N, 1, h / 8, w / 8)
         share = self.share_weight * torch.log(shares.clamp_min(NO_SHARE))
         evidence: Tensor = clot + self.region_bias + share
         return torch.logsumexp(evidence, dim=(2, 3)) + self.tissue(coarse, shares), evidence
 
     def set_mirror(self, mirror: Sequence[int] | None) -> None:
-        """Say which region lies on the other side of each; None compares each with itself."""
+        """Say which region lies on the other side of each; at first that is each itself."""
         if mirror is not None:
             self.tissue.mirror.copy_(torch.tensor(mirror))
 
     def _shares(self, atlas: Tensor) -> Tensor:
         """Return each region's share of each cell, [N, 15, h / 8, w / 8] in 0..1."""
         voxels = atlas[:, :, ::STEP_PX, ::STEP_PX] * ATLAS_WINDOW[1]
-        # half a region apart, for the cache rounds; a product, so that no engine branches
+        # nearer than half a region, for a share of the window is rounded
         is_region = ((voxels - self.numbers).abs() < 0.5).to(atlas.dtype)
         return F.avg_pool2d(is_region, SAMPLES)
 

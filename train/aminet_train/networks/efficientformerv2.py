@@ -6,15 +6,8 @@ from dataclasses import dataclass
 import timm
 from torch import Tensor, nn
 
-from aminet_train.networks.heads import (
-    Head,
-    Maps,
-    Widths,
-    apply_head,
-    image_channels,
-    make_head,
-    split_atlas,
-)
+from aminet_train.networks.heads import Head, answer, image_channels, make_head
+from aminet_train.networks.pyramid import Maps, Widths
 
 TIMM_NAME = "efficientformerv2_s0"
 FINEST_STAGE, FINE_STAGE = 1, 2
@@ -50,12 +43,10 @@ class EfficientFormerV2(nn.Module):
         )
         widths = Widths(FINEST_FEATURES, FINE_FEATURES, self.backbone.num_features)
         self.head = make_head(config.head, widths, dropout=config.dropout)
-        self._kind = config.head
 
     def forward(self, network_input: Tensor) -> tuple[Tensor, Tensor]:
         """Map input 0..1 [N, C, h, w] to logits [N, 15] and evidence [N, 15, h', w']."""
-        images, atlas = split_atlas(self._kind, network_input)
-        return apply_head(self.head, self._features(images), atlas)
+        return answer(self.head, network_input, self._features)
 
     def _features(self, images: Tensor) -> Maps:
         centred = images * 2.0 - 1.0  # near enough to the ImageNet mean and deviation

@@ -5,17 +5,16 @@ Evidence is a map of logits per region; the slice's logit is pooled from it, so 
 what the answer was made of.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from enum import StrEnum
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aminet_runtime.errors import InternalError
 from aminet_runtime.regions import REGION_COUNT
 from aminet_train.networks.atlas_head import AtlasHead
+from aminet_train.networks.pyramid import Maps, Widths, lift
 
 
 class Head(StrEnum):
@@ -75,8 +74,7 @@ class DenseHead(nn.Module):
 
     def forward(self, fine: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor]:
         """Map features at strides 16 and 32 to logits [N, 15] and evidence [N, 15, h, w]."""
-        lifted = F.interpolate(self.coarse(coarse), scale_factor=2.0, mode="nearest")
-        mixed = F.relu6(self.mix(F.relu6(self.fine(fine) + lifted)))
+        mixed = lift(self.coarse(coarse), self.fine(fine), self.mix)
         evidence: Tensor = self.classifier(self.dropout(mixed))
         return torch.logsumexp(evidence, dim=(2, 3)), evidence
 
@@ -116,33 +114,9 @@ ATLAS_WIDTH = 64
 AnyHead = GapHead | DenseHead | TerritoryHead | AtlasHead
 
 
-@dataclass(frozen=True, slots=True)
-class Widths:
-    """How many features a backbone has at strides 8, 16 and 32."""
-
-    finest: int
-    fine: int
-    coarse: int
-
-
-class Maps(NamedTuple):
-    """A backbone's features of a batch at strides 8, 16 and 32, each [N, F, h', w']."""
-
-    finest: Tensor
-    fine: Tensor
-    coarse: Tensor
-
-
 def image_channels(head: Head, in_channels: int) -> int:
     """Return how many channels the backbone sees: all but the atlas."""
     return in_channels - 1 if head is Head.ATLAS else in_channels
-
-
-def split_atlas(head: Head, network_input: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Part the images [N, C, h, w] from the atlas [N, 1, h, w], if the head asks for one."""
-    if head is Head.ATLAS:
-        return network_input[:, :-1], network_input[:, -1:]
-    return network_input, None
 
 
 def make_head(head: Head, widths: Widths, *, dropout: float) -> AnyHead:
@@ -163,12 +137,23 @@ def make_head(head: Head, widths: Widths, *, dropout: float) -> AnyHead:
     return DenseHead(fine, coarse, width=DENSE_WIDTH, dropout=dropout)
 
 
-def apply_head(head: AnyHead, maps: Maps, atlas: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Map a backbone's features to logits [N, 15] and evidence [N, 15, h, w]."""
+def answer(
+    head: AnyHead, network_input: Tensor, features: Callable[[Tensor], Maps]
+) -> tuple[Tensor, Tensor]:
+    """Let the backbone see the images, and the head what it asks for.
+
+    Args:
+        head: Of the network.
+        network_input: [N, C, h, w] in 0..1; the last channel is the atlas, if the head asks for it.
+        features: The backbone.
+
+    Returns:
+        Logits [N, 15] and evidence [N, 15, h', w'].
+    """
     if isinstance(head, AtlasHead):
-        if atlas is None:
-            raise InternalError("the atlas head was given no atlas")
-        return head(*maps, atlas)  # type: ignore[no-any-return]  # nn.Module.__call__ is untyped
+        images, atlas = network_input[:, :-1], network_input[:, -1:]
+        return head(*features(images), atlas)  # type: ignore[no-any-return]  # nn.Module is untyped
+    maps = features(network_input)
     if isinstance(head, GapHead):
         return head(maps.coarse)  # type: ignore[no-any-return]
     return head(maps.fine, maps.coarse)  # type: ignore[no-any-return]

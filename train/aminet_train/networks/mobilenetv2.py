@@ -7,15 +7,8 @@ from enum import StrEnum
 import timm
 from torch import Tensor, nn
 
-from aminet_train.networks.heads import (
-    Head,
-    Maps,
-    Widths,
-    apply_head,
-    image_channels,
-    make_head,
-    split_atlas,
-)
+from aminet_train.networks.heads import Head, answer, image_channels, make_head
+from aminet_train.networks.pyramid import Maps, Widths
 
 TIMM_NAME = "mobilenetv2_100"
 FINEST_STAGE, FINE_STAGE = 2, 4
@@ -59,12 +52,10 @@ class MobileNetV2(nn.Module):
         )
         widths = Widths(FINEST_FEATURES, FINE_FEATURES, self.backbone.num_features)
         self.head = make_head(config.head, widths, dropout=config.dropout)
-        self._kind = config.head
 
     def forward(self, network_input: Tensor) -> tuple[Tensor, Tensor]:
         """Map input 0..1 [N, C, h, w] to logits [N, 15] and evidence [N, 15, h', w']."""
-        images, atlas = split_atlas(self._kind, network_input)
-        return apply_head(self.head, self._features(images), atlas)
+        return answer(self.head, network_input, self._features)
 
     def _features(self, images: Tensor) -> Maps:
         maps = self.backbone.bn1(self.backbone.conv_stem(images * 2.0 - 1.0))  # ImageNet: -1..1
