@@ -97,16 +97,7 @@ def annotate(model: ov.Model, values: dict[str, str], *, section: str) -> None:
 
 def preprocessing_nodes(model: ov.Model) -> list[ov.Node]:
     """Return the operations between the input and the first convolution."""
-    convolutions = {"Convolution", "GroupConvolution"}
-    found: dict[str, ov.Node] = {}
-    waiting = list(_consumers(model.inputs[0].node))
-    while waiting:
-        node = waiting.pop()
-        if node.get_type_name() in convolutions or node.get_friendly_name() in found:
-            continue
-        found[node.get_friendly_name()] = node
-        waiting += _consumers(node)
-    return list(found.values())
+    return _below(model.inputs[0].node, until=frozenset({"Convolution", "GroupConvolution"}))
 
 
 def front_resizes(model: ov.Model) -> list[ov.Node]:
@@ -139,15 +130,16 @@ def activation_products(model: ov.Model) -> list[ov.Node]:
     ]
 
 
-def _below(node: ov.Node) -> list[ov.Node]:
-    """Return what is computed from a node."""
+def _below(node: ov.Node, *, until: frozenset[str] = frozenset()) -> list[ov.Node]:
+    """Return what is computed from a node, up to operations of some types."""
     found: dict[str, ov.Node] = {}
     waiting = list(_consumers(node))
     while waiting:
         below = waiting.pop()
-        if below.get_friendly_name() not in found:
-            found[below.get_friendly_name()] = below
-            waiting += _consumers(below)
+        if below.get_type_name() in until or below.get_friendly_name() in found:
+            continue
+        found[below.get_friendly_name()] = below
+        waiting += _consumers(below)
     return list(found.values())
 
 
