@@ -2,8 +2,7 @@
 """A cohort of phantoms: one folder a patient, on all cores, resumed where it stopped."""
 
 import json
-from collections.abc import Callable, Iterator
-from concurrent.futures import as_completed
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from aminet_benchmarks.phantom.real.heads import (
     requested_anatomy,
     requested_origin,
 )
-from aminet_benchmarks.phantom.threads import single_threaded_workers
+from aminet_benchmarks.phantom.threads import map_single_threaded
 from aminet_benchmarks.phantom.version import GENERATOR_VERSION
 from aminet_runtime.errors import OutputExists, UsageError
 from aminet_runtime.publish import require_writable_folder, write_whole
@@ -66,9 +65,14 @@ class CohortPlan:
     @property
     def seeds(self) -> list[int]:
         """Seed of each patient that is to be written."""
-        first = self.seed * SEEDS_PER_COHORT
-        seeds = range(first, first + self.patients)
+        seeds = cohort_seeds(self.seed, self.patients)
         return [seed for seed in seeds if self.only is None or patient_id(seed) in self.only]
+
+
+def cohort_seeds(seed: int, patients: int) -> range:
+    """Return the seed of each patient of a cohort."""
+    first = seed * SEEDS_PER_COHORT
+    return range(first, first + patients)
 
 
 def patient_id(seed: int) -> str:
@@ -94,16 +98,18 @@ def write_cohort(plan: CohortPlan, *, on_progress: Progress | None = None) -> li
     if plan.anatomy is not None:
         plan.anatomy.heads()  # refuse a folder that does not fit before anything is written
     require_writable_folder(plan.folder)
-    folders = [plan.folder / patient_id(seed) for seed in plan.seeds]
+    seeds = plan.seeds
+    folders = [plan.folder / patient_id(seed) for seed in seeds]
     missing = [
         seed
-        for seed, folder in zip(plan.seeds, folders, strict=True)
+        for seed, folder in zip(seeds, folders, strict=True)
         if not _is_done(folder, seed, plan)
     ]
     write_whole(plan.folder / REGIONS_FILE, _regions_json())
     report = on_progress or (lambda _done, _total: None)
     report(len(folders) - len(missing), len(folders))
-    for count, _ in enumerate(_written(missing, plan), start=1):
+    made = map_single_threaded(_write_one, missing, [plan] * len(missing), jobs=plan.jobs)
+    for count, _ in enumerate(made, start=1):
         report(len(folders) - len(missing) + count, len(folders))
     return folders
 
@@ -143,20 +149,6 @@ def _expected(seed: int, plan: CohortPlan) -> dict[str, object]:
 def _regions_json() -> bytes:
     text = json.dumps({"names": list(REGION_NAMES), "mirror": list(REGION_MIRROR)}, indent=2)
     return (text + "\n").encode()
-
-
-def _written(seeds: list[int], plan: CohortPlan) -> Iterator[int]:
-    """Write patients and yield each seed when its patient is whole."""
-    if plan.jobs == 1 or len(seeds) < 2:
-        for seed in seeds:
-            _write_one(seed, plan)
-            yield seed
-        return
-    with single_threaded_workers(plan.jobs) as pool:
-        waiting = {pool.submit(_write_one, seed, plan): seed for seed in seeds}
-        for future in as_completed(waiting):
-            future.result()
-            yield waiting[future]
 
 
 def _write_one(seed: int, plan: CohortPlan) -> None:

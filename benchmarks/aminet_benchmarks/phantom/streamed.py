@@ -1,20 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """A cohort of phantoms straight to prepared data: thousands of patients, no volumes on disk."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from aminet_benchmarks.phantom.atlas import REGION_MIRROR, REGION_NAMES
-from aminet_benchmarks.phantom.cohort import (
-    SEEDS_PER_COHORT,
-    Progress,
-    patient_id,
-)
+from aminet_benchmarks.phantom.cohort import Progress, cohort_seeds, patient_id
 from aminet_benchmarks.phantom.config import PhantomConfig
 from aminet_benchmarks.phantom.patient import make_patient
 from aminet_benchmarks.phantom.real.heads import AnatomyRequest, requested_anatomy
 from aminet_benchmarks.phantom.source import PhantomSource
-from aminet_benchmarks.phantom.threads import single_threaded_workers
+from aminet_benchmarks.phantom.threads import map_single_threaded
 from aminet_runtime.regions import Regions
 from aminet_train.cohort.prepare_patient import PreparePlan, prepare_patient
 from aminet_train.cohort.prepared import write_cohort_file
@@ -44,8 +39,7 @@ class StreamedCohort:
     @property
     def patient_seeds(self) -> range:
         """Seed of each patient."""
-        first = self.seed * SEEDS_PER_COHORT
-        return range(first, first + self.patients)
+        return cohort_seeds(self.seed, self.patients)
 
 
 def prepare_phantoms(cohort: StreamedCohort, plan: PreparePlan, *, on_progress: Progress) -> None:
@@ -67,20 +61,14 @@ def prepare_phantoms(cohort: StreamedCohort, plan: PreparePlan, *, on_progress: 
         cohort.anatomy.heads()  # refuse a folder that does not fit before anything is written
     regions = Regions(names=REGION_NAMES, mirror=REGION_MIRROR)
     write_cohort_file(plan.root, plan.preprocessing, regions, kept=plan.kept)
-    for done, _ in enumerate(_prepared(cohort, plan), start=1):
-        on_progress(done, cohort.patients)
-    names = [patient_id(seed) for seed in cohort.patient_seeds]
+    seeds, count = cohort.patient_seeds, cohort.patients
+    made = map_single_threaded(
+        _prepare_one, seeds, [cohort] * count, [plan] * count, jobs=cohort.jobs
+    )
+    for done, _ in enumerate(made, start=1):
+        on_progress(done, count)
+    names = [patient_id(seed) for seed in seeds]
     write_splits(plan.root, all_in(cohort.split, names))
-
-
-def _prepared(cohort: StreamedCohort, plan: PreparePlan) -> Iterator[None]:
-    count = cohort.patients
-    arguments = (cohort.patient_seeds, [cohort] * count, [plan] * count)
-    if cohort.jobs == 1 or count < 2:
-        yield from map(_prepare_one, *arguments)
-        return
-    with single_threaded_workers(cohort.jobs) as pool:
-        yield from pool.map(_prepare_one, *arguments)
 
 
 def _prepare_one(seed: int, cohort: StreamedCohort, plan: PreparePlan) -> None:

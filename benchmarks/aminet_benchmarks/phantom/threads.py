@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """One thread a process: phantoms are made in many small matrix products."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context
+from typing import Any, TypeVar
 
 from threadpoolctl import threadpool_limits
+
+_Made = TypeVar("_Made")
 
 
 def use_one_thread() -> None:
@@ -32,3 +35,21 @@ def single_threaded_workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def map_single_threaded(
+    make: Callable[..., _Made], *arguments: Sequence[Any], jobs: int
+) -> Iterator[_Made]:
+    """Make one patient after the other, here or in processes, with one thread each.
+
+    Args:
+        make: Makes one.
+        arguments: For each of its parameters the values for all patients.
+        jobs: Processes; with one, all is made in this process.
+    """
+    if jobs == 1 or len(arguments[0]) < 2:
+        with threadpool_limits(limits=1, user_api="blas"):
+            yield from map(make, *arguments)
+        return
+    with single_threaded_workers(jobs) as pool:
+        yield from pool.map(make, *arguments)

@@ -12,7 +12,7 @@ from aminet_benchmarks.phantom.figures import spiral_of_regions
 from aminet_benchmarks.phantom.patient import make_patient
 from aminet_benchmarks.phantom.probe.masking import Surroundings, vessel_mask
 from aminet_benchmarks.phantom.probe.pose import pose_features
-from aminet_benchmarks.phantom.threads import single_threaded_workers
+from aminet_benchmarks.phantom.threads import map_single_threaded
 
 Field = NDArray[np.float32]
 Stack = NDArray[np.float16]
@@ -48,12 +48,7 @@ def probe_patients(
     seeds: Sequence[int], config: PhantomConfig, *, jobs: int
 ) -> Iterator[ProbePatient]:
     """Make patients one by one, or on several cores."""
-    arguments = (seeds, [config] * len(seeds))
-    if jobs == 1:
-        yield from map(probe_patient, *arguments)
-        return
-    with single_threaded_workers(jobs) as pool:
-        yield from pool.map(probe_patient, *arguments)
+    yield from map_single_threaded(probe_patient, seeds, [config] * len(seeds), jobs=jobs)
 
 
 def probe_patient(seed: int, config: PhantomConfig) -> ProbePatient:
