@@ -31,7 +31,7 @@ def make_head(seed: int) -> NDArray[np.int16]:
     """
     depth, height, width = SHAPE
     z, y, x = np.mgrid[:depth, :height, :width]
-    radius = np.hypot((y - height / 2) / (0.42 * height), (x - width / 2) / (0.40 * width))
+    radius = _radius(y, x)
     brain = np.random.default_rng(seed).normal(_BRAIN_HU, 8.0, SHAPE)
     volume = np.where(radius < 0.9, brain, np.where(radius < 1.0, _BONE_HU, _AIR_HU))
     for left, back, top in ((0.68, 0.35, 0.55), (0.60, 0.45, 0.70), (0.72, 0.52, 0.85)):
@@ -50,9 +50,17 @@ def make_atlas() -> NDArray[np.int16]:
     """
     depth, height, width = SHAPE
     _z, y, x = np.mgrid[:depth, :height, :width]
-    radius = np.hypot((y - height / 2) / (0.42 * height), (x - width / 2) / (0.40 * width))
     regions = 1 + 2 * (y * 7 // height) + (x * 2 // width)
-    return np.where(radius < 1.0, regions, 0).astype(np.int16)
+    return np.where(_radius(y, x) < 1.0, regions, 0).astype(np.int16)
+
+
+def _radius(y: NDArray[np.int64], x: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the distance of rows and columns from the head's axis, 1 at its surface."""
+    _depth, height, width = SHAPE
+    radius: NDArray[np.float64] = np.hypot(
+        (y - height / 2) / (0.42 * height), (x - width / 2) / (0.40 * width)
+    )
+    return radius
 
 
 def write_head(path: Path, volume: NDArray[np.int16], *, orientation: str) -> None:

@@ -10,12 +10,12 @@ from isal import igzip, isal_zlib
 from numpy.typing import NDArray
 
 from aminet_benchmarks.ways import Task, require_plain
+from aminet_runtime.volume import Volume
 
 HEADER_BYTES = 352
 GZIP_LEVEL, GZIP_WINDOW_BITS = 1, 31
 NOISE_HU = 8  # repeated pixels would unpack faster than real ones
-_DIM, _TYPE, _PIXDIM, _SROW = 40, 70, 76, 280  # offsets in a NIfTI-1 header
-_TYPES: dict[int, np.dtype[Any]] = {2: np.dtype("u1"), 4: np.dtype("<i2")}
+_DIM, _PIXDIM, _SROW = 40, 76, 280  # offsets in a NIfTI-1 header
 
 
 def stretch(
@@ -49,9 +49,10 @@ def _stretch_file(
     picks = [np.arange(new) * old // new for old, new in zip(shape, wanted, strict=True)]
     compressor = isal_zlib.compressobj(GZIP_LEVEL, isal_zlib.DEFLATED, GZIP_WINDOW_BITS)
     depth, height, width = shape
+    with Volume.open(source) as volume:
+        kind = volume.header.dtype
     with igzip.open(source, "rb") as stream, target.open("wb") as file:
         header = stream.read(HEADER_BYTES)
-        kind = _TYPES[struct.unpack_from("<h", header, _TYPE)[0]]
         file.write(compressor.compress(_header(header, shape, wanted)))
         for number in range(depth):
             stored = stream.read(kind.itemsize * height * width)

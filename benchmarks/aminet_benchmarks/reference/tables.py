@@ -20,6 +20,7 @@ from aminet_benchmarks.reference.plan import (
 )
 from aminet_benchmarks.reference.stage import Stage, read_record
 from aminet_runtime.errors import InputMissing
+from aminet_train.judging.report_tables import LEAKING, LEVELS
 
 LABELS: Mapping[str, str] = {
     SPIRAL: "SPIRAL threshold",
@@ -27,7 +28,6 @@ LABELS: Mapping[str, str] = {
     **{training.name: training.label for training in TRAININGS},
 }
 RESULT_COLUMNS = ("approach", "run", "P", "R", "F1 (95 %)", "accuracy", "AP")
-LEAKS = "leaking: slices of one patient on both sides"
 
 Report = Mapping[str, Any]
 
@@ -49,7 +49,7 @@ def results(root: Path, stages: Sequence[Stage]) -> str:
         _level_tables(by_patient),
         "### Rules, chosen on validation, and time of training",
         _rule_table([*by_patient, *by_slice], training_s),
-        f"## By slices ({LEAKS})",
+        f"## By slices ({LEAKING})",
         _level_tables(by_slice),
         f"### The same networks on {new[0]['patients']} patients whom they have not seen",
         _level_tables(new),
@@ -75,8 +75,7 @@ def _models(root: Path, evaluation: str) -> list[Report]:
 
 def _level_tables(models: Sequence[Report]) -> str:
     return "\n\n".join(
-        f"Pairs of {level} and region:\n\n{_result_table(models, level)}"
-        for level in ("slice", "patient")
+        f"Pairs of {level} and region:\n\n{_result_table(models, level)}" for level in LEVELS
     )
 
 
@@ -142,7 +141,7 @@ def _twin_table(models: Sequence[Report]) -> str:
             f"{values['flags_that_stay']:.0%}",
         ]
         for model in models
-        for level, values in ((level, model["twins"][level]) for level in ("slice", "patient"))
+        for level, values in ((level, model["twins"][level]) for level in LEVELS)
     )
     return _table(columns, rows)
 
