@@ -21,7 +21,15 @@ from aminet_train.tuning.space import (
     cohorts_by_size,
     space_of,
 )
-from aminet_train.tuning.trials import Outcome, begin_trial, read_trials, record_end, record_epoch
+from aminet_train.tuning.trials import (
+    Outcome,
+    begin_trial,
+    own,
+    read_trials,
+    record_end,
+    record_epoch,
+    require_owner,
+)
 
 PARAMETERS = {
     "schedule.learning_rate": 0.001,
@@ -113,6 +121,13 @@ def test_trials_of_another_space_are_refused(plan):
     begin_trial(plan.output, {"schedule.learning_rate": 0.001})
     with pytest.raises(InputInconsistent, match="trials of another search"):
         tune(plan)
+
+
+def test_a_worker_of_a_killed_search_begins_no_trial_of_the_next(plan):
+    killed, next_one = own(plan.output), own(plan.output)
+    require_owner(plan.output, next_one)
+    with pytest.raises(InputInconsistent, match="taken this folder over"):
+        require_owner(plan.output, killed)
 
 
 SEARCH = ("--epochs", "3", "--grace", "1", "-q")

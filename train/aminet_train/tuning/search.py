@@ -23,9 +23,11 @@ from aminet_train.tuning.trials import (
     Outcome,
     Trial,
     begin_trial,
+    own,
     read_trials,
     record_end,
     record_epoch,
+    require_owner,
 )
 
 BEST = "best_slice_ap"
@@ -84,11 +86,11 @@ def tune(plan: TunePlan, *, on_progress: OnProgress = lambda _done, _total: None
         UsageError: Ray or Optuna are not installed.
         InputInconsistent: The folder holds trials of another space, or no trial came to an epoch.
     """
+    owner = own(plan.output)  # first: what workers of a killed search began until now is read
     known = read_trials(plan.output)
     _require_same_space(known, plan)
-    missing = plan.trials - sum(trial.outcome is not None for trial in known)
-    if missing > 0:
-        _search(plan, known, missing, on_progress)
+    if sum(trial.outcome is not None for trial in known) < plan.trials:
+        _search(plan, known, owner, on_progress)
     trials = read_trials(plan.output)
     if not any(trial.epochs for trial in trials):
         raise InputInconsistent(
@@ -175,12 +177,13 @@ class _Reporter:
                 self._last = told
 
 
-def _search(plan: TunePlan, known: Sequence[Trial], missing: int, on_progress: OnProgress) -> None:
+def _search(plan: TunePlan, known: Sequence[Trial], owner: str, on_progress: OnProgress) -> None:
     ray_tune = _import_ray()
     ended = [trial for trial in known if trial.outcome is not None]
     callbacks = [_journal(ray_tune, plan, len(ended), on_progress)]
 
     def trainable(parameters: dict[str, Any]) -> None:
+        require_owner(plan.output, owner)
         run_trial(parameters, plan, ray_tune.report)
 
     _start_ray(plan)
@@ -189,7 +192,7 @@ def _search(plan: TunePlan, known: Sequence[Trial], missing: int, on_progress: O
         tune_config=ray_tune.TuneConfig(
             search_alg=_searcher(plan, known),
             scheduler=_scheduler(plan, ended),
-            num_samples=missing,
+            num_samples=plan.trials - len(ended),
         ),
         run_config=ray_tune.RunConfig(
             name=f"from-{len(ended)}",

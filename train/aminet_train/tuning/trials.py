@@ -3,6 +3,7 @@
 
     OUT/
       search.json            model, cohorts, space, budget
+      owner                  which search may begin trials: the last one that was started
       trials/<id>/
         trial.json           the parameters
         epochs.json          what each epoch measured, so far
@@ -15,13 +16,14 @@ folder that is never read again: so no file that someone else made can run code 
 
 import hashlib
 import json
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from aminet_runtime.errors import InputDamaged
+from aminet_runtime.errors import InputDamaged, InputInconsistent
 from aminet_runtime.publish import write_whole
 
 METRIC = "slice_ap"
@@ -29,6 +31,7 @@ METRIC = "slice_ap"
 
 TRIALS_FOLDER = "trials"
 RUN_FOLDER = "run"
+OWNER_FILE = "owner"
 
 
 class Outcome(StrEnum):
@@ -76,6 +79,29 @@ class Trial:
     def score(self) -> float:
         """Average precision of the best epoch; 0 before the first has ended."""
         return 0.0 if self.best is None else float(self.best[METRIC])
+
+
+def own(output: Path) -> str:
+    """Take a folder over from an earlier search, whose workers may outlive it for a moment.
+
+    Returns:
+        What the workers of this search show to begin a trial.
+    """
+    owner = secrets.token_hex(8)
+    write_whole(output / OWNER_FILE, owner.encode())
+    return owner
+
+
+def require_owner(output: Path, owner: str) -> None:
+    """Refuse a worker whose search was killed and started again since.
+
+    Raises:
+        InputInconsistent: The folder belongs to another search by now.
+    """
+    if (output / OWNER_FILE).read_bytes() != owner.encode():
+        raise InputInconsistent(
+            "another search has taken this folder over", path=output, hint="wait for its end"
+        )
 
 
 def begin_trial(output: Path, parameters: Mapping[str, Any]) -> Trial:
