@@ -83,6 +83,11 @@ class NiftiHeader:
     data_offset: int
 
     @property
+    def is_scaled(self) -> bool:
+        """Whether real values are not the stored ones."""
+        return (self.slope, self.intercept) != (1.0, 0.0)
+
+    @property
     def slice_bytes(self) -> int:
         """Size of one stored slice."""
         return self.shape[0] * self.shape[1] * self.dtype.itemsize
