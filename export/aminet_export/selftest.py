@@ -13,6 +13,7 @@ from aminet_export.openvino_scorer import openvino_scorer
 from aminet_runtime.bundle import SELFTEST, Bundle
 from aminet_runtime.engines.openvino import OpenVinoEngine
 from aminet_runtime.errors import GateFailed
+from aminet_runtime.patient import Channel
 from aminet_runtime.selftest import (
     TOLERANCE,
     SelfTest,
@@ -37,8 +38,8 @@ def write_selftest_of(folder: Path, contents: BundleContents) -> int:
     views_hu = upscaled(np.concatenate([source.slice_hu(patient, number) for number in numbers]))
     _planes, first_views = np.unique(source.plane_of_view, return_index=True)
     planes_hu = views_hu[:, first_views]  # what the first window of each channel shows
-    in_hu = all(channel.in_hu for channel in contents.info.preprocessing.channels)
-    stored = np.rint(planes_hu).astype(np.int16) if in_hu else planes_hu
+    has_shares = Channel.SPIRAL in contents.info.preprocessing.channels  # HU and regions are whole
+    stored = planes_hu if has_shares else np.rint(planes_hu).astype(np.int16)
     shown = stored.astype(np.float32)[:, source.plane_of_view]
     scorer = openvino_scorer(contents.networks.shipped.model, (1, *shown.shape[1:]))
     answers = scorer(part[np.newaxis] for part in shown)

@@ -30,7 +30,7 @@ class SelfTest:
     """Slices and what the exported network said about them.
 
     Attributes:
-        slices_hu: int16 [n, C, H, W] (float32 where a channel is not in HU), n > 0.
+        slices_hu: int16 [n, C, H, W] (float32 where a channel is a SPIRAL map), n > 0.
         probabilities: float32 [n, 15] in 0..1.
     """
 
