@@ -277,6 +277,15 @@ def test_keeps_all_positives_and_a_drawn_share_of_negatives():
     assert kept != chosen(labels, KeptSlices(6), "q")
 
 
+def test_keeps_some_of_the_slices_with_clot():
+    labels = np.zeros((50, 15), np.uint8)
+    labels[20:30, 4] = 1
+    kept = chosen(labels, KeptSlices(6, positives=4))
+    assert sum(20 <= number < 30 for number in kept) == 4
+    assert len(kept) == 10
+    assert sum(20 <= n < 30 for n in chosen(labels, KeptSlices(6, positives=40))) == 10
+
+
 def test_keeps_the_neighbours_of_chosen_slices():
     labels = np.zeros((50, 15), np.uint8)
     labels[20, 3] = labels[49, 3] = 1

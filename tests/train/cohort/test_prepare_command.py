@@ -58,11 +58,18 @@ def test_keeps_the_neighbours_that_a_window_needs(cohort, tmp_path):
     assert sorted(stored, key=len) == [[3, 4, 5], [3, 4, 5], list(range(12))]
 
 
+def test_keeps_some_of_the_slices_with_clot_of_training_patients(cohort, tmp_path):
+    assert run(cohort, tmp_path, "--negatives", "2", "--positives", "0") == 0
+    patients = map(PreparedCohort.open(tmp_path / "prepared").patient, ["p0", "p1", "p2"])
+    assert sorted(len(patient.kept) for patient in patients) == [2, 2, 12]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--jobs", "0"], "--jobs 0 is below 1"),
         (["--window", "3"], "all slices are kept"),
+        (["--positives", "3"], "add --negatives"),
         (["--split-by", "slice", "--negatives", "3"], "--negatives drops slices"),
         (["--seed", "-1"], "--seed -1 is below 0"),
     ],

@@ -98,7 +98,7 @@ def prepare_patient(source: PatientSource, plan: PreparePlan) -> None:
 def choose_slices(
     labels: NDArray[np.uint8], wanted: KeptSlices, *, patient_id: str, slice_spacing_mm: float
 ) -> NDArray[np.int32]:
-    """Choose all slices with clot and some without, the same ones for the same patient.
+    """Choose slices with clot, all or some, and some without, the same for the same patient.
 
     Args:
         labels: uint8 [Z, 15].
@@ -113,13 +113,22 @@ def choose_slices(
         return np.arange(len(labels), dtype=np.int32)
     positive = labels.any(axis=1)
     seed = int.from_bytes(hashlib.sha256(patient_id.encode()).digest()[:8], "little")
-    pool = np.flatnonzero(~positive)
-    count = min(wanted.negatives, len(pool))
-    drawn = np.random.default_rng(seed).choice(pool, count, replace=False)
-    chosen = np.concatenate([np.flatnonzero(positive), drawn]).astype(np.int32)
+    generator = np.random.default_rng(seed)
+    without = _draw(np.flatnonzero(~positive), wanted.negatives, generator)
+    with_clot = _draw(np.flatnonzero(positive), wanted.positives, generator)
+    chosen = np.concatenate([with_clot, without]).astype(np.int32)
     return np.unique(
         wanted.window.neighbours(chosen, slice_spacing_mm=slice_spacing_mm, slice_count=len(labels))
     )
+
+
+def _draw(
+    pool: NDArray[np.intp], count: int | None, generator: np.random.Generator
+) -> NDArray[np.intp]:
+    if count is None or count >= len(pool):
+        return pool
+    drawn: NDArray[np.intp] = generator.choice(pool, count, replace=False)
+    return drawn
 
 
 def _views(

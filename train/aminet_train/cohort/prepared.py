@@ -291,10 +291,12 @@ class KeptSlices:
     Attributes:
         negatives: Slices without clot, drawn by patient; None keeps all slices.
         window: Whose neighbours are kept with each chosen slice.
+        positives: Slices with clot, drawn by patient, where there are more; None keeps all.
     """
 
     negatives: int | None = None
     window: SliceWindow = SINGLE_SLICE
+    positives: int | None = None
 
 
 ALL_SLICES = KeptSlices()

@@ -55,6 +55,13 @@ def add_cache_options(parser: argparse.ArgumentParser) -> None:
         "test keep all; default all",
     )
     slices.add_argument(
+        "--positives",
+        type=_count,
+        metavar="N",
+        help="with --negatives: keep N slices with clot of each training patient, and not all: "
+        "with the same number of slices more patients teach more",
+    )
+    slices.add_argument(
         "--window",
         type=int,
         choices=(1, 3, 5),
@@ -85,7 +92,7 @@ def kept_of(options: argparse.Namespace) -> "KeptSlices":
     """Return which slices to keep.
 
     Raises:
-        UsageError: Neighbours are named where all slices are kept anyway.
+        UsageError: Slices are chosen where all are kept anyway.
     """
     from aminet_train.cohort.prepared import KeptSlices
     from aminet_train.preprocessing import SliceWindow
@@ -95,7 +102,10 @@ def kept_of(options: argparse.Namespace) -> "KeptSlices":
             "--window and --window-spacing choose neighbours to keep, but all slices are kept",
             hint="leave them out here and give them to aminet-train, or add --negatives",
         )
-    return KeptSlices(options.negatives, SliceWindow(options.window, options.window_spacing))
+    if options.negatives is None and options.positives is not None:
+        raise UsageError("--positives drops slices with clot alone", hint="add --negatives")
+    window = SliceWindow(options.window, options.window_spacing)
+    return KeptSlices(options.negatives, window, options.positives)
 
 
 def hu_windows(text: str) -> tuple[tuple[float, float], ...]:
