@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from aminet_train.fitting import schedule
 from aminet_train.fitting.augment import ImagePlanes, augment
-from aminet_train.fitting.config import ScheduleConfig, TrainConfig
+from aminet_train.fitting.config import Precision, ScheduleConfig, TrainConfig
 from aminet_train.fitting.dataset import SliceBatch
 from aminet_train.fitting.losses import total_loss
+from aminet_train.fitting.mixed_precision import keep_strided_depthwise_in_float32
 from aminet_train.networks import asks_for_atlas, backbone_of
 
 
@@ -43,6 +44,8 @@ class Learner:
     ) -> None:
         # twice as fast as the default layout for depthwise convolutions on a CPU
         self.network = network.to(memory_format=torch.channels_last)
+        if config.precision is Precision.BFLOAT16:
+            keep_strided_depthwise_in_float32(network)
         self.optimizer = _optimizer(network, config.schedule)
         self._config = config
         self._fabric = fabric
