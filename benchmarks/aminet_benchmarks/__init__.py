@@ -17,5 +17,6 @@ plots         time against memory
 staged_run    a program: where the time of a patient goes
 data_speed    how fast training data are prepared and loaded
 commands, cli `aminet-benchmark`; verbs: what its first word may be
+conformance   what a host of a bundle must answer
 phantom       a digital phantom of stroke mCTA, with known truth and twins
 """

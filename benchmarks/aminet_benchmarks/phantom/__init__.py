@@ -3,10 +3,12 @@
 
 Results on phantoms say nothing about patients.
 
-    config      every knob, and the presets
+    config      every knob, and the presets; version: of the generator
+    randomness  independent random streams by name
     head        shape of a head as signed distances
-    courses     usual course of the named vessels
-    arteries    named arteries and growth to the surface
+    courses     usual course of the named vessels; curves: how they wind
+    arteries    named arteries; willis: the circle and its variants
+    growth      small arteries, grown to the surface; murray: radii
     veins       sinuses and veins
     vessels     the vessel graph
     anatomy     head and vessels: the seam for other sources
@@ -15,11 +17,12 @@ Results on phantoms say nothing about patients.
     stroke      clots
     flow        arrival and HU of the blood in three phases
     bolus       the contrast in time
-    perfusion   blood in the tissue, the SPIRAL-like map
+    perfusion   blood in the tissue: feeding, unevenness
+    spiral_map  the SPIRAL-like map
     atlas       15 regions
-    tissue      HU of a slice without vessels
+    tissue      borders of the tissues; tissue_hu: HU of a slice without vessels
     lumen       vessels drawn into a slice
-    scanner     noise, head holder, misregistration
+    scanner     noise, head holder, misregistration; deposits: plaques and clips
     render      model to voxels
     patient     one patient, slice by slice
     files       the six files of a patient

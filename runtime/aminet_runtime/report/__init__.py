@@ -4,6 +4,7 @@
 | module | owns |
 |---|---|
 | `key_slices` | the slices to be shown, kept while all slices stream by |
+| `exhibits` | which of them a page shows: flagged regions, or those nearest to their thresholds |
 | `outlines` | where the atlas draws a flagged region on them |
 | `markup` | HTML that escapes by construction |
 | `png` | a grey picture as a PNG file |

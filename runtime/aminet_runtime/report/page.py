@@ -168,7 +168,7 @@ def _legend(exhibits: Exhibits) -> Html:
         tag(
             "span",
             tag("i", kind="dashed"),
-            "dashed: evidence, where the network looked (half of its highest value and more)",
+            "dashed: evidence, where the network looked (the upper half of its values)",
         )
     )
     return tag("div", *items, kind="legend soft")

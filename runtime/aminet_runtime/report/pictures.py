@@ -126,7 +126,7 @@ def _outline(exhibit: Exhibit, spacing_mm: tuple[float, float, float]) -> Html:
 
 
 def _evidence(exhibit: Exhibit, spacing_mm: tuple[float, float, float]) -> Html:
-    """Draw around where the evidence is more than half of its highest value."""
+    """Draw around where the evidence is past half-way from its lowest to its highest value."""
     height, width = exhibit.key_slice.grey.shape
     fine = _refined(exhibit.key_slice.evidence)
     lowest, highest = float(fine.min()), float(fine.max())

@@ -7,6 +7,7 @@ batches, schedule    what each step of each epoch is made of: functions of the s
 losses               what training minimises
 starting_network     random, pretrained, or another run's weights
 learner              one step: augment, predict, learn
+mixed_precision      what stays float32 while a network trains in bfloat16
 validation           scores and metrics of the validation patients after an epoch
 processes            one process, several, several machines
 progress, run_state, run_folder, run_log   where a run is, on disk and in figures
