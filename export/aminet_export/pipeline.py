@@ -109,8 +109,8 @@ class _Workshop:
             step.result = f"largest difference to torch {shipped.max_difference:.2g}"
         with self.log.step("sweep instruction sets") as step:
             swept = judge_instruction_sets(source, networks, self.folder)
-            judges = ", ".join(row.isa for row in swept.rows if row.judges) or "none to play"
-            step.result = f"{judges}: the same decisions"
+            judges = ", ".join(row.isa for row in swept.rows if row.judges)
+            step.result = f"{judges}: the same decisions" if judges else "none to play"
         return Verdict(
             metrics=accuracy.metrics,
             drops=accuracy.drops,

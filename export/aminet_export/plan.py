@@ -14,6 +14,7 @@ from aminet_export.isa_sweep import Sweep
 from aminet_export.onnx_int8_judge import OnnxInt8Verdict
 from aminet_export.parity import Parity
 from aminet_export.steps import OnProgress, OnStep, StepReport
+from aminet_runtime.errors import UsageError
 from aminet_runtime.metadata import Precision
 
 
@@ -53,6 +54,15 @@ class ExportPlan:
     parity_patient: Path | None = None
     calibration_slices: int = SLICES
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse an allowance that would open the gate.
+
+        Raises:
+            UsageError: `max_drop` is no share of F1.
+        """
+        if not 0 <= self.max_drop <= 1:  # refuses NaN, too
+            raise UsageError(f"--max-drop {self.max_drop:g} is not within 0..1")
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,6 +114,10 @@ def test_a_gain_at_one_level_does_not_pay_for_a_loss_at_the_other():
     assert exceeds(uneven, 0.01)
 
 
+def test_a_loss_that_cannot_be_told_exceeds_every_allowance():
+    assert exceeds(drops(float("nan")), 1.0)
+
+
 @pytest.mark.parametrize("difference", [2e-4, float("nan")])
 def test_float_engines_must_agree(difference):
     require_float_agreement(1e-5, ["ONNX", "IR float"])

@@ -74,6 +74,15 @@ def test_refuses_a_name_that_no_bundle_may_have_before_the_work(planned, capsys,
     assert "has a name that not every system takes" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("run")
+@pytest.mark.parametrize("allowed", ["nan", "-0.1", "2", "inf"])
+def test_refuses_an_allowance_that_would_open_the_gate(planned, capsys, allowed):
+    assert main(["--model", "simple_cnn", f"--max-drop={allowed}"]) == 2
+
+    assert planned == []
+    assert "is not within 0..1" in capsys.readouterr().err
+
+
 def test_flags_go_into_the_plan(planned, run):
     main(
         [
