@@ -19,7 +19,7 @@ from aminet_export.slices import cached_slice_hu
 from aminet_runtime.errors import InputDamaged, InputInconsistent, InputMissing
 from aminet_runtime.regions import REGION_COUNT
 from aminet_train.cohort.prepared import PreparedPatient
-from aminet_train.cohort.splits import Split
+from aminet_train.cohort.splits import HELD_OUT, Split
 from aminet_train.preprocessing import Preprocessing, SliceWindow
 
 SLICES = 300
@@ -82,7 +82,7 @@ def require_training_only(
         InputInconsistent: One is; the message names its patient.
     """
     used = {chosen.patient.fingerprint: chosen.patient.patient_id for chosen in slices}
-    for split in (Split.VALIDATION, Split.TEST):
+    for split in HELD_OUT:
         for patient in patients[split]:
             if patient.fingerprint in used:
                 raise InputInconsistent(
@@ -129,7 +129,7 @@ def describe(
         ],
         "disjoint_from": {
             split.value: sorted(patient.fingerprint for patient in patients[split])
-            for split in (Split.VALIDATION, Split.TEST)
+            for split in HELD_OUT
         },
     }
 

@@ -24,7 +24,7 @@ from aminet_runtime.errors import (
 from aminet_train.checkpoint import CheckpointInfo, load_model
 from aminet_train.cohort.patients import PatientsBySplit, gather_patients
 from aminet_train.cohort.prepared import PreparedCohort, PreparedPatient
-from aminet_train.cohort.splits import Split
+from aminet_train.cohort.splits import HELD_OUT, Split
 from aminet_train.model import DeployableModel
 from aminet_train.networks import Approach
 from aminet_train.preprocessing import Preprocessing, PreprocessingConfig, planes_of_views
@@ -209,7 +209,7 @@ def _require_all_splits(patients: PatientsBySplit) -> None:
 
 
 def _require_all_slices(patients: PatientsBySplit) -> None:
-    for split in (Split.VALIDATION, Split.TEST):
+    for split in HELD_OUT:
         for patient in patients[split]:
             if not patient.is_complete:
                 raise InputInconsistent(
@@ -221,8 +221,8 @@ def _require_all_slices(patients: PatientsBySplit) -> None:
 
 def _require_unseen(info: CheckpointInfo, patients: PatientsBySplit) -> None:
     """Compare with the scans that the checkpoint was trained on, whatever they are called now."""
-    learned = info.training.get("data", {}).get(Split.TRAIN.value, {}).get("fingerprints", ())
-    for split in (Split.VALIDATION, Split.TEST):
+    learned = info.learned
+    for split in HELD_OUT:
         for patient in patients[split]:
             if patient.fingerprint in learned:
                 raise InputInconsistent(

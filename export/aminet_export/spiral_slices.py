@@ -17,7 +17,7 @@ from aminet_runtime.metadata import Precision
 from aminet_runtime.regions import REGION_COUNT
 from aminet_train.checkpoint import CheckpointInfo
 from aminet_train.cohort.prepared import PreparedPatient
-from aminet_train.cohort.splits import Split
+from aminet_train.cohort.splits import HELD_OUT, Split
 from aminet_train.judging.spiral import spiral_scores
 from aminet_train.networks import Approach
 
@@ -89,7 +89,7 @@ def require_fitted_on(
             case=CASE_OTHER_COHORT,
             hint="name the data that it was fitted on",
         )
-    for split in (Split.VALIDATION, Split.TEST):
+    for split in HELD_OUT:
         for patient in patients[split]:
             if patient.truth.spiral is None:
                 spiral_scores(patient)  # says which patient, and what to do

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from aminet_runtime.errors import ModelIncompatible, ModelInvalid
 from aminet_runtime.publish import write_whole
 from aminet_runtime.regions import Regions
+from aminet_train.cohort.splits import Split
 from aminet_train.model import DeployableModel, SpiralModel
 from aminet_train.networks import Approach, NetworkConfig, build_network, config_from_json
 from aminet_train.preprocessing import (
@@ -35,6 +36,8 @@ from aminet_train.thresholds import ChosenRule
 SCHEMA = "aminet.checkpoint/2"
 WEIGHTS_FILE = "network.safetensors"
 ABOUT_FILE = "checkpoint.json"
+LEARNED_BEFORE = "learned_before"
+"""Of `training`: fingerprints that the network had learned from when its run began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,12 @@ class CheckpointInfo:
     training: Mapping[str, Any]
     window: SliceWindow = SINGLE_SLICE
     leaking: bool = False
+
+    @property
+    def learned(self) -> frozenset[str]:
+        """Fingerprints of all scans that the weights have learned from, in earlier runs, too."""
+        here = self.training.get("data", {}).get(Split.TRAIN.value, {}).get("fingerprints", ())
+        return frozenset(here) | frozenset(self.training.get(LEARNED_BEFORE, ()))
 
 
 def save_checkpoint(folder: Path, network: nn.Module, info: CheckpointInfo) -> None:

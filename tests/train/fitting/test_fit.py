@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from aminet_runtime.errors import InputInconsistent, ModelIncompatible, UsageError
-from aminet_train.checkpoint import load_info, load_network, save_checkpoint
+from aminet_train.checkpoint import LEARNED_BEFORE, load_info, load_network, save_checkpoint
 from aminet_train.cohort.patients import gather_patients
 from aminet_train.cohort.splits import Split
 from aminet_train.commands.evaluate import main as evaluate_main
@@ -71,6 +71,33 @@ def test_goes_on_from_a_checkpoint(config, trained):
     for name, tensor in network.state_dict().items():
         assert torch.equal(tensor, expected.state_dict()[name])
     assert network.training
+
+
+def test_knows_what_the_network_to_start_from_has_learned(config, trained, tmp_path):
+    onward = replace(config, start_from=trained, schedule=replace(config.schedule, epochs=1))
+    info = load_info(train(onward, tmp_path / "run"))
+    assert info.training[LEARNED_BEFORE] == sorted(load_info(trained).learned)
+    assert info.learned == load_info(trained).learned  # the same cohort again
+    assert not info.leaking
+
+
+def test_a_network_that_began_with_leaking_weights_stays_leaking(config, trained, tmp_path):
+    info = replace(load_info(trained), leaking=True)
+    save_checkpoint(tmp_path / "leaking", load_network(trained, info), info)
+    onward = replace(config, schedule=replace(config.schedule, epochs=1))
+    run = train(replace(onward, start_from=tmp_path / "leaking"), tmp_path / "run")
+    assert load_info(run).leaking
+
+
+def test_does_not_go_on_from_a_network_that_has_seen_held_out_patients(config, trained, tmp_path):
+    _cohort, patients = gather_patients(config.data)
+    seen = patients[Split.TEST][0]
+    info = load_info(trained)
+    info = replace(info, training={**info.training, LEARNED_BEFORE: [seen.fingerprint]})
+    save_checkpoint(tmp_path / "before", load_network(trained, info), info)
+    with pytest.raises(InputInconsistent, match=f"from test patient {seen.patient_id}"):
+        train(replace(config, start_from=tmp_path / "before"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_does_not_go_on_from_another_network(config, trained):

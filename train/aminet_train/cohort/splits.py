@@ -27,6 +27,10 @@ class Split(StrEnum):
     TEST = "test"
 
 
+HELD_OUT = (Split.VALIDATION, Split.TEST)
+"""Whom no network may have learned from."""
+
+
 class SplitBy(StrEnum):
     """What is dealt to the splits."""
 

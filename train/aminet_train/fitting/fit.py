@@ -3,9 +3,10 @@
 
 from pathlib import Path
 
-from aminet_runtime.errors import InputMissing
-from aminet_train.cohort.patients import gather_patients
-from aminet_train.cohort.splits import Split
+from aminet_runtime.errors import InputInconsistent, InputMissing
+from aminet_train.checkpoint import CheckpointInfo, load_info
+from aminet_train.cohort.patients import PatientsBySplit, gather_patients
+from aminet_train.cohort.splits import HELD_OUT, Split
 from aminet_train.fitting.config import TrainConfig
 from aminet_train.fitting.dataset import SliceDataset
 from aminet_train.fitting.processes import is_first_process
@@ -38,7 +39,8 @@ def train(
         The checkpoint's folder.
 
     Raises:
-        InputInconsistent: The cohorts were prepared differently, or share a scan over splits.
+        InputInconsistent: The cohorts were prepared differently or share a scan over splits, or
+            the network to start from has learned from a held-out patient.
         InputMissing: There are no training or no validation patients.
         UsageError: The folder has a run already.
     """
@@ -83,6 +85,21 @@ def _gather(config: TrainConfig) -> RunData:
     training = SliceDataset(patients[Split.TRAIN], config.window)
     if not training.labels.any():
         raise InputMissing("no training slice has a clot", hint="prepare more patients")
+    before = None if config.start_from is None else load_info(config.start_from)
+    if before is not None and not cohort.leaking:
+        _require_unseen(before, patients)
     stride = config.validation_stride
     validation = Validation(patients[Split.VALIDATION], config.window, stride)
-    return RunData(cohort, patients, training, validation, fingerprint(patients))
+    return RunData(cohort, patients, training, validation, fingerprint(patients), before)
+
+
+def _require_unseen(before: CheckpointInfo, patients: PatientsBySplit) -> None:
+    learned = before.learned
+    for split in HELD_OUT:
+        for patient in patients[split]:
+            if patient.fingerprint in learned:
+                raise InputInconsistent(
+                    f"the network to start from has learned from {split} patient "
+                    f"{patient.patient_id}",
+                    hint="start from another one, or leave the patient out",
+                )

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from aminet_runtime.errors import UsageError
-from aminet_train.checkpoint import CheckpointInfo, save_checkpoint
+from aminet_train.checkpoint import LEARNED_BEFORE, CheckpointInfo, save_checkpoint
 from aminet_train.cohort.patients import PatientsBySplit
 from aminet_train.cohort.prepared import PreparedCohort, PreparedPatient
 from aminet_train.fitting.batches import EpochBatches, Share
@@ -51,6 +51,7 @@ class RunData:
         training: The slices to learn from.
         validation: The patients that decide which weights are kept.
         fingerprint: Of all of it.
+        before: What is known of the network to start from; None without one.
     """
 
     cohort: PreparedCohort
@@ -58,6 +59,7 @@ class RunData:
     training: SliceDataset
     validation: Validation
     fingerprint: str
+    before: CheckpointInfo | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +217,7 @@ class TrainingRun:
 def _describe(
     config: TrainConfig, data: RunData, validation: Validation, scores: PatientScores
 ) -> CheckpointInfo:
-    labels = validation.labels()
+    labels, before = validation.labels(), data.before
     rule = choose_rule(scores, labels)
     return CheckpointInfo(
         approach=config.approach,
@@ -226,13 +228,14 @@ def _describe(
         training={
             "config": config.to_json(),
             "data": {split: _fingerprints(group) for split, group in data.patients.items()},
+            LEARNED_BEFORE: [] if before is None else sorted(before.learned),
             "data_fingerprint": data.fingerprint,
             "validation": evaluate_scores(scores, labels, rule),
             "versions": tool_versions(),
             "git_commit": git_commit(),
         },
         window=config.window,
-        leaking=data.cohort.leaking,
+        leaking=data.cohort.leaking or (before is not None and before.leaking),
     )
 
 
