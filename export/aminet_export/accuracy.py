@@ -14,8 +14,8 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from aminet_runtime.decision import region_probabilities
-from aminet_train.metrics import BOOTSTRAP_ROUNDS, CONFIDENCE, Counts, count
+from aminet_train.judging.answers import PatientAnswer, answer, count_patients
+from aminet_train.metrics import Counts, f1_difference_interval, total
 from aminet_train.thresholds import ChosenRule
 
 Scores = Sequence[NDArray[np.float32]]
@@ -120,34 +120,23 @@ def drops_between(first: PatientCounts, second: PatientCounts, *, seed: int = 0)
         second: Of the system that ships.
         seed: Of the bootstrap.
     """
-    patients = len(first[Level.PATIENT])
-    draws = np.random.default_rng(seed).integers(0, patients, (BOOTSTRAP_ROUNDS, patients))
-    return {level: _drop(first[level], second[level], draws) for level in Level}
+    return {level: _drop(first[level], second[level], seed=seed) for level in Level}
 
 
 def patient_counts(system: Decided, labels: Labels) -> dict[Level, list[Counts]]:
     """Count the pairs of each patient at both levels."""
-    truth = [patient.astype(bool) for patient in labels]
-    flags = [patient >= system.rule.slice_threshold for patient in system.scores]
-    flagged = affected_regions(system)
-    affected = np.stack([patient.any(axis=0) for patient in truth])
-    return {
-        Level.SLICE: [count(f, t) for f, t in zip(flags, truth, strict=True)],
-        Level.PATIENT: [count(f, t) for f, t in zip(flagged, affected, strict=True)],
-    }
+    return answer_counts(_answers(system), labels)
 
 
-def affected_regions(system: Decided) -> NDArray[np.bool_]:
+def answer_counts(answers: Sequence[PatientAnswer], labels: Labels) -> dict[Level, list[Counts]]:
+    """Count the pairs of each patient at both levels, for answers that were decided before."""
+    at_slices, at_patients = count_patients(answers, labels)
+    return {Level.SLICE: at_slices, Level.PATIENT: at_patients}
+
+
+def flagged_regions(system: Decided) -> NDArray[np.bool_]:
     """Return which regions the rule flags, [P, 15]."""
-    run = system.rule.min_consecutive_slices
-    reached = np.stack([region_probabilities(patient, run) for patient in system.scores])
-    flagged: NDArray[np.bool_] = reached >= np.array(system.rule.patient_thresholds)
-    return flagged
-
-
-def total_f1(per_patient: Sequence[Counts]) -> float:
-    """Return the micro-averaged F1 of all patients together."""
-    return float(_f1(_table(per_patient).sum(axis=0)))
+    return np.stack([answered.region_flags for answered in _answers(system)])
 
 
 def largest_drop(drops: Drops) -> float:
@@ -155,20 +144,10 @@ def largest_drop(drops: Drops) -> float:
     return max(drop.drop for drop in drops.values())
 
 
-def _drop(first: Sequence[Counts], second: Sequence[Counts], draws: NDArray[np.int64]) -> Drop:
-    differences = _f1(_table(first)[draws].sum(axis=1)) - _f1(_table(second)[draws].sum(axis=1))
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(differences, [tail, 1 - tail])
-    return Drop(total_f1(first), total_f1(second), float(low), float(high))
+def _answers(system: Decided) -> list[PatientAnswer]:
+    return [answer(patient, system.rule) for patient in system.scores]
 
 
-def _table(per_patient: Sequence[Counts]) -> NDArray[np.float64]:
-    return np.array([[c.tp, c.fp, c.fn] for c in per_patient], dtype=np.float64)
-
-
-def _f1(table: NDArray[np.float64]) -> NDArray[np.float64]:
-    """F1 of counts [..., 3]; 0/0 is 0."""
-    tp, fp, fn = np.moveaxis(table, -1, 0)
-    pairs = 2 * tp + fp + fn
-    f1: NDArray[np.float64] = np.divide(2 * tp, pairs, out=np.zeros_like(pairs), where=pairs > 0)
-    return f1
+def _drop(first: Sequence[Counts], second: Sequence[Counts], *, seed: int) -> Drop:
+    low, high = f1_difference_interval(first, second, seed=seed)
+    return Drop(total(first).f1, total(second).f1, low, high)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aminet_export.accuracy import Decided, Drops, Level, PatientCounts, drops_between
+from aminet_export.accuracy import Decided, Drops, Level, answer_counts, drops_between
 from aminet_export.gate import require_accuracy
 from aminet_export.plan import ExportReport
 from aminet_runtime.bundle import Bundle
@@ -18,13 +18,7 @@ from aminet_runtime.metadata import Precision
 from aminet_train.cohort.pool import PatientPool
 from aminet_train.cohort.prepared import PreparedPatient
 from aminet_train.cohort.splits import Split
-from aminet_train.judging.answers import (
-    PatientAnswer,
-    answer,
-    count_patients,
-    evaluate_answers,
-    vote,
-)
+from aminet_train.judging.answers import PatientAnswer, answer, evaluate_answers, vote
 from aminet_train.judging.candidates import open_candidate
 
 CASE_OTHER_PATIENTS = 27
@@ -127,7 +121,7 @@ def judge_votes(
     labels = [members[0].labels[name] for name in names]
     reference = [vote([member.reference[name] for member in members]) for name in names]
     shipped = [vote([member.shipped[name] for member in members]) for name in names]
-    drops = drops_between(_counts(reference, labels), _counts(shipped, labels))
+    drops = drops_between(answer_counts(reference, labels), answer_counts(shipped, labels))
     require_accuracy(drops, max_drop=max_drop, patients=len(names), precision=precision, worst=())
     return Voted(
         patient_count=len(names),
@@ -168,11 +162,6 @@ def _require_same_patients(members: Sequence[MemberAnswers]) -> None:
                 case=CASE_OTHER_PATIENTS,
                 hint="prepare the same patients, split alike, for every member",
             )
-
-
-def _counts(answers: Sequence[PatientAnswer], labels: Sequence[NDArray[np.uint8]]) -> PatientCounts:
-    slices, patients = count_patients(answers, labels)
-    return {Level.SLICE: slices, Level.PATIENT: patients}
 
 
 def _both_levels(figures: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from aminet_export.accuracy import Decided, affected_regions
+from aminet_export.accuracy import Decided, flagged_regions
 from aminet_export.gate import CASE_INSTRUCTION_SETS
 from aminet_runtime.cpu import cpu_flags
 from aminet_runtime.engines.openvino_import import ISA_VARIABLE, ISAS_LIKE_THE_CAP
@@ -203,7 +203,7 @@ def _run_probe(
 def _compare(isa: str, reference: Decided, scores: Sequence[NDArray[np.float32]]) -> IsaRow:
     wanted, found = np.concatenate(reference.scores), np.concatenate(scores)
     threshold = reference.rule.slice_threshold
-    patients_changed = affected_regions(reference) != affected_regions(
+    patients_changed = flagged_regions(reference) != flagged_regions(
         Decided(scores, reference.rule)
     )
     return IsaRow(

@@ -129,12 +129,14 @@ def _level(values: dict[str, Any]) -> LevelMetrics:
 def _data_summary(contents: BundleContents) -> DataSummary:
     patients = contents.source.patients
     return DataSummary(
-        training=_patient_set(patients[Split.TRAIN]),
+        training=_patient_set(patients[Split.TRAIN], and_of=contents.info.learned),
         validation=_patient_set(patients[Split.VALIDATION]),
         test=_patient_set(patients[Split.TEST]),
         calibration=_patient_set([chosen.patient for chosen in contents.networks.calibration]),
     )
 
 
-def _patient_set(patients: Sequence[PreparedPatient]) -> PatientSet:
-    return PatientSet(tuple(sorted({patient.fingerprint for patient in patients})))
+def _patient_set(
+    patients: Sequence[PreparedPatient], *, and_of: frozenset[str] = frozenset()
+) -> PatientSet:
+    return PatientSet(tuple(sorted({patient.fingerprint for patient in patients} | and_of)))

@@ -7,14 +7,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from aminet_export.accuracy import (
-    Decided,
-    Labels,
-    Level,
-    affected_regions,
-    patient_counts,
-    total_f1,
-)
+from aminet_export.accuracy import Decided, Labels, Level, flagged_regions, patient_counts
+from aminet_train.metrics import total
 from aminet_train.thresholds import ChosenRule
 
 
@@ -73,7 +67,7 @@ def compare(
     difference = np.abs(first.astype(np.float64) - second)
     slice_changed = (first >= rule.slice_threshold) != (second >= rule.slice_threshold)
     system = Decided(other, rule)
-    patient_changed = affected_regions(Decided(reference, rule)) != affected_regions(system)
+    patient_changed = flagged_regions(Decided(reference, rule)) != flagged_regions(system)
     counts = {} if labels is None else patient_counts(system, labels)
     return Parity(
         max_difference=float(difference.max()),
@@ -82,7 +76,7 @@ def compare(
         slice_decisions=slice_changed.size,
         patient_changes=tuple(patient_changed.sum(axis=1).tolist()),
         patient_decisions=patient_changed.size,
-        f1={level: total_f1(per_patient) for level, per_patient in counts.items()},
+        f1={level: total(per_patient).f1 for level, per_patient in counts.items()},
     )
 
 
