@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
+from dataclasses import asdict
+
 import pytest
 import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors.torch import save_file
 from torch import nn
 
-from aminet_runtime.errors import InputDamaged, InputMissing, ModelIncompatible
-from aminet_train.networks import build_network
+from aminet_runtime.errors import InputDamaged, InputMissing, ModelIncompatible, UsageError
+from aminet_train.fitting.dataset import SliceDataset
+from aminet_train.fitting.resolve_config import resolve
+from aminet_train.fitting.starting_network import starting_network
+from aminet_train.networks import CONFIG_TYPES, build_network, config_from_json
 from aminet_train.networks import weights as weights_module
 from aminet_train.networks.efficientformerv2 import EfficientFormerV2Config
 from aminet_train.networks.heads import DenseHead, GapHead, Head, TerritoryHead
@@ -18,6 +23,7 @@ from aminet_train.networks.weights import (
     load_from_hub,
     unfold_batch_norm,
 )
+from aminet_train.preprocessing import PreprocessingConfig
 
 CONFIGS = [
     SimpleCnnConfig(),
@@ -38,6 +44,39 @@ def test_every_network_gives_15_logits_and_15_evidence_maps(config, channels):
     assert logits.shape == (2, 15)
     assert evidence.shape[:2] == (2, 15)
     assert evidence.shape[2] == evidence.shape[3] > 1
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=str)
+def test_configs_come_back_from_a_checkpoint(config):
+    approach = next(name for name, kind in CONFIG_TYPES.items() if isinstance(config, kind))
+    assert config_from_json(approach, asdict(config)) == config
+
+
+def start(head: Head, size_px: tuple[int, int]) -> nn.Module:
+    tables = {"model": "mobilenetv2", "data": ["x"], "weights": "none", "network": {"head": head}}
+    channels = "arterial+atlas" if head is Head.ATLAS else "arterial"
+    preprocessing = PreprocessingConfig.from_preset(channels, size_px=size_px)
+    return starting_network(resolve(tables), preprocessing, SliceDataset([])).eval()
+
+
+@pytest.mark.parametrize("head", [Head.DENSE, Head.TERRITORY, Head.ATLAS])
+@pytest.mark.parametrize("size_px", [(100, 100), (96, 100), (100, 96)])
+def test_a_run_with_a_map_refuses_edges_that_strides_do_not_divide(head, size_px):
+    message = f"--head {head} wants .* multiples of 32, not {size_px[0]} x {size_px[1]}; prepare"
+    with pytest.raises(UsageError, match=message):
+        start(head, size_px)
+
+
+@pytest.mark.parametrize(
+    ("head", "size_px"),
+    [
+        *((head, size_px) for head in Head for size_px in [(160, 160), (192, 96)]),
+        (Head.GAP, (100, 100)),
+    ],
+)
+def test_a_run_starts_with_images_that_the_head_fits(head, size_px):
+    logits, _evidence = start(head, size_px)(torch.rand(1, 1 + (head is Head.ATLAS), *size_px))
+    assert logits.shape == (1, 15)
 
 
 @pytest.mark.parametrize("pool", [2, 4])

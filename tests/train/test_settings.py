@@ -73,11 +73,32 @@ def test_masks_switch_the_dense_head_and_the_mask_loss_on():
         ({"loss": {"elsewhere_target": 1.5}}, r"loss: elsewhere_target is 0 to 1, not 1\.5"),
         ({"loss": {"elsewhere_target": -0.1}}, r"loss: elsewhere_target is 0 to 1, not -0\.1"),
         ({"loss": {"elsewhere_target": float("nan")}}, r"elsewhere_target is 0 to 1, not nan"),
+        ({"validation_stride": 0}, r"settings: validation_stride is at least 1, not 0"),
+        ({"negatives_per_positive": -0.5}, r"negatives_per_positive is at least 0 .*, not -0\.5"),
+        ({"negatives_per_positive": float("nan")}, r"negatives_per_positive is .*, not nan"),
+        ({"negatives_per_positive": float("inf")}, r"negatives_per_positive is .*, not inf"),
+        ({"seed": -1}, r"settings: seed is at least 0, not -1"),
     ],
 )
 def test_refuses_settings_by_name(tables, message):
     with pytest.raises(UsageError, match=message):
         resolve(LEAST, tables)
+
+
+@pytest.mark.parametrize("model", list(MODEL_DEFAULTS))
+@pytest.mark.parametrize("dropout", [-0.1, 1.0, 1.5, float("nan")])
+def test_refuses_a_dropout_that_is_no_share(model, dropout):
+    message = rf"network: dropout is 0 to 1 \(1 excluded\), not {dropout:g}"
+    with pytest.raises(UsageError, match=message):
+        resolve(LEAST, {"model": model, "network": {"dropout": dropout}})
+
+
+@pytest.mark.parametrize(("name", "least"), [("pool", 1), ("features", 1), ("extra_layers", 0)])
+def test_refuses_a_simple_cnn_of_less_than_nothing(name, least):
+    simple = {**LEAST, "model": "simple_cnn"}
+    with pytest.raises(UsageError, match=f"network: {name} is at least {least}, not {least - 1}"):
+        resolve(simple, {"network": {name: least - 1}})
+    assert getattr(resolve(simple, {"network": {name: least}}).network, name) == least
 
 
 def test_augmentation_can_be_switched_off():

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from aminet_train.tuning.plan import TunePlan
 from aminet_train.tuning.report import best_command, best_trial, write_tune_report
-from aminet_train.tuning.search import TunePlan
 from aminet_train.tuning.space import SIZE, space_of
 from aminet_train.tuning.trials import Outcome, begin_trial, read_trials, record_end, record_epoch
 

@@ -26,7 +26,8 @@ examples:
   aminet-tune --model simple_cnn --data prepared -o /shared/search --address auto
 
 The same command goes on with a search that was stopped or killed: trials that ended count, the
-others go on where they were. DIR gets trials.csv, learning.png, parameters.png, best.json and a
+others go on where they were. Only --trials, --seed, --cpus and --address may change; any other
+search wants a DIR of its own. DIR gets trials.csv, learning.png, parameters.png, best.json and a
 training run for each trial. The command that trains the best trial is printed at the end."""
 
 MODELS = ("simple_cnn", "mobilenetv2", "efficientformerv2")
@@ -96,8 +97,9 @@ def _add_machines(parser: argparse.ArgumentParser) -> None:
 
 def _tune(options: argparse.Namespace) -> int:
     from aminet_train.settings import read_toml
+    from aminet_train.tuning.plan import TunePlan
     from aminet_train.tuning.report import best_command, best_trial, write_tune_report
-    from aminet_train.tuning.search import TunePlan, tune
+    from aminet_train.tuning.search import tune
     from aminet_train.tuning.space import cohorts_by_size, space_of
 
     data = cohorts_by_size(options.data)

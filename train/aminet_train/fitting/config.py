@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The settings of one training run."""
 
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -113,7 +114,16 @@ class TrainConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse a batch that cannot be dealt to the processes alike."""
+        """Refuse numbers that cannot be meant, and a batch that cannot be dealt out alike."""
+        if self.validation_stride < 1:
+            raise ValueError(f"validation_stride is at least 1, not {self.validation_stride}")
+        if not 0 <= self.negatives_per_positive < math.inf:  # nor NaN
+            raise ValueError(
+                "negatives_per_positive is at least 0 and finite, "
+                f"not {self.negatives_per_positive:g}"
+            )
+        if self.seed < 0:
+            raise ValueError(f"seed is at least 0, not {self.seed}")
         if self.schedule.batch_size % self.processes.count:
             raise ValueError(
                 f"a batch of {self.schedule.batch_size} slices cannot be dealt to "

@@ -17,6 +17,7 @@ from aminet_train.networks import (
     build_network,
     takes_any_size,
 )
+from aminet_train.networks.heads import HEADS_WITH_MAP
 from aminet_train.networks.weights import (
     has_folded_batch_norm,
     load_backbone,
@@ -27,6 +28,8 @@ from aminet_train.preprocessing import PreprocessingConfig, in_channels
 
 HUB_WEIGHTS = "imagenet"
 NO_WEIGHTS = "none"
+COARSEST_STRIDE = 32
+"""Of the features that heads with a map lift onto finer ones, each cell onto 2 x 2."""
 UNFOLD_SLICES = 256
 UNFOLD_BATCH = 32
 
@@ -53,8 +56,9 @@ def starting_network(
 
     Raises:
         ModelIncompatible: The checkpoint to start from is of another network.
-        UsageError: As `random_network`.
+        UsageError: As `random_network`, or the head's maps do not fit images of this size.
     """
+    _require_whole_cells(config, preprocessing)
     if config.start_from is not None:
         _require_atlas(config, preprocessing)
         return _continued(config, preprocessing, config.start_from).train()
@@ -100,6 +104,17 @@ def _require_atlas(config: TrainConfig, preprocessing: PreprocessingConfig) -> N
         raise UsageError(
             "--head atlas needs the patient's atlas as a channel",
             hint="prepare with --channels mcta+atlas or arterial+atlas",
+        )
+
+
+def _require_whole_cells(config: TrainConfig, preprocessing: PreprocessingConfig) -> None:
+    head = getattr(config.network, "head", None)
+    height, width = preprocessing.size_px
+    if head in HEADS_WITH_MAP and (height % COARSEST_STRIDE or width % COARSEST_STRIDE):
+        raise UsageError(
+            f"--head {head} wants images whose edges are multiples of {COARSEST_STRIDE}, "
+            f"not {height} x {width}",
+            hint="prepare with another --size",
         )
 
 

@@ -22,6 +22,11 @@ class EfficientFormerV2Config:
     head: Head = Head.GAP
     dropout: float = 0.2
 
+    def __post_init__(self) -> None:
+        """Refuse a share that cannot be meant."""
+        if not 0 <= self.dropout < 1:  # nor NaN
+            raise ValueError(f"dropout is 0 to 1 (1 excluded), not {self.dropout:g}")
+
 
 class EfficientFormerV2(nn.Module):
     """timm's `efficientformerv2_s0` behind our contract: input 0..1, logits and evidence out.

@@ -37,6 +37,11 @@ class MobileNetV2Config:
     dropout: float = 0.2
     padding: Padding = Padding.SYMMETRIC
 
+    def __post_init__(self) -> None:
+        """Refuse a share that cannot be meant."""
+        if not 0 <= self.dropout < 1:  # nor NaN
+            raise ValueError(f"dropout is 0 to 1 (1 excluded), not {self.dropout:g}")
+
 
 class MobileNetV2(nn.Module):
     """timm's `mobilenetv2_100` behind our contract: input 0..1, logits and evidence out."""

@@ -46,6 +46,14 @@ class SimpleCnnConfig:
     extra_layers: int = 2
     activation: Activation = Activation.TANH
 
+    def __post_init__(self) -> None:
+        """Refuse a network that cannot be meant."""
+        for name, least in (("pool", 1), ("features", 1), ("extra_layers", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is at least {least}, not {getattr(self, name)}")
+        if not 0 <= self.dropout < 1:  # nor NaN
+            raise ValueError(f"dropout is 0 to 1 (1 excluded), not {self.dropout:g}")
+
 
 class SimpleCnn(nn.Module):
     """Two convolution blocks, then dense layers on the flattened map.

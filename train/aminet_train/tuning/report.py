@@ -11,7 +11,8 @@ from pathlib import Path
 from aminet_runtime.publish import write_whole
 from aminet_train.checkpoint import ABOUT_FILE
 from aminet_train.judging.plots import learning_plot, trials_plot
-from aminet_train.tuning.search import EPOCH, TunePlan
+from aminet_train.tuning.plan import TunePlan
+from aminet_train.tuning.search import EPOCH
 from aminet_train.tuning.space import SIZE, Range, as_flags
 from aminet_train.tuning.trials import METRIC, Trial
 

@@ -3,20 +3,19 @@
 
 Each trial is an ordinary training run in a folder of its own, which goes on after a kill. A search
 that was killed is started again with the same command: trials that ended are told to Optuna and
-ASHA from our journal (`tune_trials`), trials that had not ended go on first.
+ASHA from our journal (`trials`), trials that had not ended go on first.
 Source: Li et al., A system for massively parallel hyperparameter tuning, MLSys 2020 (ASHA).
 """
 
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from aminet_runtime.errors import AminetError, InputInconsistent, UsageError
 from aminet_train.fitting.progress import EpochMetrics
+from aminet_train.tuning.plan import TunePlan, require_same_search
 from aminet_train.tuning.space import SIZE, Choice, Space, as_tables
 from aminet_train.tuning.trials import (
     METRIC,
@@ -39,39 +38,6 @@ RAY_FOLDER = "ray-scratch"
 OnProgress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True, slots=True)
-class TunePlan:
-    """A search.
-
-    Attributes:
-        model: Which network.
-        data: Input size to prepared cohorts.
-        output: Folder of the search, on a file system that all machines share.
-        space: What is searched.
-        settings: Settings of aminet-train that all trials share, as tables.
-        trials: How many.
-        epochs: Of the longest trials.
-        grace_epochs: Of the shortest ones.
-        reduction: ASHA lets one in so many go on at each rung.
-        cpus: CPUs of one trial.
-        address: Of a Ray cluster; None starts Ray on this machine.
-        seed: Of the search.
-    """
-
-    model: str
-    data: Mapping[int, tuple[Path, ...]]
-    output: Path
-    space: Space
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    trials: int = 20
-    epochs: int = 20
-    grace_epochs: int = 4
-    reduction: int = 2
-    cpus: int = 1
-    address: str | None = None
-    seed: int = 0
-
-
 def tune(plan: TunePlan, *, on_progress: OnProgress = lambda _done, _total: None) -> list[Trial]:
     """Run a search, or go on with one, until all trials have ended.
 
@@ -84,11 +50,12 @@ def tune(plan: TunePlan, *, on_progress: OnProgress = lambda _done, _total: None
 
     Raises:
         UsageError: Ray or Optuna are not installed.
-        InputInconsistent: The folder holds trials of another space, or no trial came to an epoch.
+        InputInconsistent: The folder holds another search, or no trial came to the end of an epoch.
+        InputDamaged: The folder holds files that we did not write.
     """
     owner = own(plan.output)  # first: what workers of a killed search began until now is read
     known = read_trials(plan.output)
-    _require_same_space(known, plan)
+    require_same_search(plan, known)
     if sum(trial.outcome is not None for trial in known) < plan.trials:
         _search(plan, known, owner, on_progress)
     trials = read_trials(plan.output)
@@ -322,13 +289,3 @@ def _journal(ray_tune: Any, plan: TunePlan, ended: int, on_progress: OnProgress)
             on_progress(self.ended, plan.trials)
 
     return Journal()
-
-
-def _require_same_space(known: Sequence[Trial], plan: TunePlan) -> None:
-    for trial in known:
-        if set(trial.parameters) != set(plan.space):
-            raise InputInconsistent(
-                "the folder holds trials of another search",
-                path=plan.output,
-                hint="choose another --output",
-            )

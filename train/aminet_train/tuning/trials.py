@@ -2,7 +2,7 @@
 """The trials of a search on disk: our own journal, JSON only.
 
     OUT/
-      search.json            model, cohorts, space, budget
+      search.json            model, cohorts, space, settings, epochs: written by `plan`
       owner                  which search may begin trials: the last one that was started
       trials/<id>/
         trial.json           the parameters
