@@ -5,17 +5,32 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from aminet_export.contents import BundleContents
 from aminet_export.isa_sweep import sweep_table
 from aminet_export.parity import parity_table
 from aminet_export.plan import Verdict
 from aminet_runtime.engines.openvino_import import ISA_CAP
 from aminet_runtime.metadata import Approach, Metadata, Precision
+from aminet_train.fitting.starting_network import HUB_WEIGHTS, NO_WEIGHTS
 
 
-def model_card(metadata: Metadata, verdict: Verdict) -> str:
+def model_card(metadata: Metadata, contents: BundleContents) -> str:
     """Return the card as Markdown; every figure in it was measured by the export that wrote it."""
-    data, words = metadata.data, _words(metadata)
-    thresholds = " ".join(f"{threshold:.2f}" for threshold in metadata.decision.thresholds)
+    verdict, words = contents.verdict, _words(metadata)
+    parts = (
+        _summary(metadata, contents, words),
+        _measured(verdict, words),
+        _stages(verdict, words),
+        _processors(verdict),
+        _limits(metadata, contents, words),
+    )
+    return "\n".join(part for part in parts if part)
+
+
+def _summary(metadata: Metadata, contents: BundleContents, words: "_Words") -> str:
+    data, decision = metadata.data, metadata.decision
+    thresholds = " ".join(f"{threshold:.2f}" for threshold in decision.thresholds)
+    kind = " phantoms" if contents.source.has_phantoms_only else ""
     return f"""# {metadata.name}
 
 {metadata.intended_use}
@@ -27,15 +42,17 @@ def model_card(metadata: Metadata, verdict: Verdict) -> str:
 | approach | {metadata.approach}, {metadata.precision} |
 | input | {", ".join(metadata.input.channels)}, {_unit(metadata)}, axial, LPS |
 | regions | {len(metadata.regions.names)} |
-| decision | thresholds {thresholds}, reached by {metadata.decision.min_consecutive_slices} \
-slices in a row |
-| training patients | {data.training.count} phantoms |
-| validation patients | {data.validation.count} phantoms{words.validation} |
-| test patients | {data.test.count} phantoms |
+| decision | thresholds {thresholds}, reached by {decision.min_consecutive_slices} slices in a row |
+| training patients | {data.training.count}{kind} |
+| validation patients | {data.validation.count}{kind}{words.validation} |
+| test patients | {data.test.count}{kind} |
 | calibration patients | {data.calibration.count} of the training patients |
 | id | `{metadata.model_id}` |
+"""
 
-## Measured on the test patients
+
+def _measured(verdict: Verdict, words: "_Words") -> str:
+    return f"""## Measured on the test patients
 
 {_metrics_table(verdict.metrics)}
 
@@ -44,14 +61,20 @@ is micro-averaged, the interval a bootstrap over patients. "Exact" is the share 
 set of regions was found without a miss and without a false alarm.
 
 {_lost(verdict)}
+"""
 
-## From torch to this bundle, on held-out patients
+
+def _stages(verdict: Verdict, words: "_Words") -> str:
+    return f"""## From torch to this bundle, on held-out patients
 
 {_parity(verdict, words)}
 
 {words.difference.format(difference=verdict.preprocessing_difference)}
-{_onnx_int8(verdict)}
-## The same answer on every CPU
+{_onnx_int8(verdict)}"""
+
+
+def _processors(verdict: Verdict) -> str:
+    return f"""## The same answer on every CPU
 
 {sweep_table(verdict.swept)}
 
@@ -60,15 +83,34 @@ its own, against the exporting process. SSE41 and AVX are older than AVX2, which
 for: they are shown, and judge nothing. The runtime caps itself at {ISA_CAP}, so that machines
 with AMX give the answers of the others; what the cap costs them is time, which was not measured
 here.
-
-## Limits
-
-- Phantoms are not patients. No figure above says anything about a real scan.
-- A region that is not flagged may hold a clot all the same.
-- {words.subject} has seen heads of {metadata.input.training_spacing_mm[0]:.2f} mm pixels and
-  {metadata.input.training_spacing_mm[2]:.2f} mm slices (medians), without metal or motion.
-{words.limits}
 """
+
+
+def _limits(metadata: Metadata, contents: BundleContents, words: "_Words") -> str:
+    pixel_mm, _, slice_mm = metadata.input.training_spacing_mm
+    of_phantoms = contents.source.has_phantoms_only
+    lines = [
+        "- Phantoms are not patients. No figure above says anything about a real scan."
+        if of_phantoms
+        else "- Patients of another scanner or another clinic may be read worse.",
+        "- A region that is not flagged may hold a clot all the same.",
+        f"- {words.subject} has seen pixels of {pixel_mm:.2f} and slices of {slice_mm:.2f} mm.",
+        words.limits or _start(contents),
+    ]
+    return "## Limits\n\n" + "\n".join(lines) + "\n"
+
+
+def _start(contents: BundleContents) -> str:
+    """Say with which weights the training began; a bundle may be bound to their licence."""
+    config = contents.info.training.get("config", {})
+    before, weights = config.get("start_from"), config.get("weights", NO_WEIGHTS)
+    if before is not None:
+        return f"- Training went on from the run `{before}`."
+    if weights == NO_WEIGHTS:
+        return "- Training began with random weights."
+    if weights == HUB_WEIGHTS:
+        return "- Training began with ImageNet weights of timm's hub; see their licence."
+    return f"- Training began with the weights in `{weights}`; see their licence."
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +123,7 @@ class _Words:
         slices: On what the stages were compared.
         difference: What the graph was compared with.
         subject: What was made of the training patients.
-        limits: Further ones.
+        limits: A further one; empty for what training began with.
     """
 
     validation: str
@@ -100,8 +142,7 @@ _OF_NETWORK = _Words(
     difference="Window and resize in the graph differ from the training cache by "
     "{difference:.2g} of the input's 0..1 at most; the cache is rounded to 1/255.",
     subject="The network",
-    limits="- The ImageNet weights that training started from are those of "
-    "`mobilenet_v2_1.0_224`\n  (Apache-2.0), if the checkpoint says so.",
+    limits="",
 )
 _OF_SPIRAL = _Words(
     validation=", which chose nothing",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from aminet_export.ensemble_votes import Voted
-from aminet_export.metadata import DISCLAIMER, INTENDED_USE
+from aminet_export.metadata import DISCLAIMER, ON_PHANTOMS
 from aminet_runtime.bundle import METADATA, README, Bundle
 from aminet_runtime.ensemble_bundle import (
     MEMBERS_FOLDER,
@@ -38,7 +38,7 @@ def write_ensemble(
         name=name,
         members=tuple(member_entry(member) for member in members),
         versions=tool_versions(),
-        intended_use=INTENDED_USE,
+        intended_use=Bundle.open(members[0]).metadata.intended_use,
         disclaimer=DISCLAIMER,
     )
     receipt = {"max_drop": max_drop, **voted.to_json()}
@@ -89,10 +89,15 @@ Each member has a card of its own, with its parity, its instruction sets and its
 
 ## Limits
 
-- Phantoms are not patients. No figure above says anything about a real scan.
-- A region that is not flagged may hold a clot all the same.
+{_of_phantoms(metadata)}- A region that is not flagged may hold a clot all the same.
 - Every file that any member reads must be there, on one grid.
 """
+
+
+def _of_phantoms(metadata: EnsembleMetadata) -> str:
+    if ON_PHANTOMS not in metadata.intended_use:
+        return ""
+    return "- Phantoms are not patients. No figure above says anything about a real scan.\n"
 
 
 def _members(members: Sequence[Path]) -> str:

@@ -24,7 +24,7 @@ def write_card(folder: Path, contents: BundleContents) -> None:
     write_whole(folder / METADATA, metadata.to_bytes())
     _write_json(folder / CALIBRATION, calibration_receipt(contents))
     _write_json(folder / PARITY, parity_receipt(contents))
-    card = model_card(metadata, contents.verdict)
+    card = model_card(metadata, contents)
     write_whole(folder / README, card.encode())
     if contents.plan.backend is Backend.OPENVINO:
         (folder / ONNX_FILE).unlink()

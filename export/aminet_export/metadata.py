@@ -25,9 +25,15 @@ from aminet_train.cohort.splits import Split
 from aminet_train.provenance import tool_versions
 
 INTENDED_USE = (
-    "Points a clinician to brain regions that may hold a clot in multiphase CT angiography. "
+    "Points a clinician to brain regions that may hold a clot in multiphase CT angiography."
+)
+ON_PHANTOMS = (
     "Trained and measured on digital phantoms only: it shows what the toolkit does, and says "
     "nothing about patients."
+)
+ON_A_COHORT = (
+    "Measured on patients of the cohort that it was trained with: what it does elsewhere, nobody "
+    "has measured."
 )
 DISCLAIMER = (
     "Not a medical device. An aid to reading, not a diagnosis: a region that is not flagged may "
@@ -48,6 +54,7 @@ def metadata_of(folder: Path, contents: BundleContents) -> Metadata:
         contents: Of the bundle.
     """
     rule, metrics = contents.rule, contents.verdict.metrics
+    only_phantoms = contents.source.has_phantoms_only
     return Metadata(
         model_id=model_id((folder / MODEL_XML).read_bytes(), (folder / MODEL_BIN).read_bytes()),
         name=contents.plan.output.name,
@@ -65,7 +72,7 @@ def metadata_of(folder: Path, contents: BundleContents) -> Metadata:
         ),
         data=_data_summary(contents),
         versions=tool_versions(),
-        intended_use=INTENDED_USE,
+        intended_use=f"{INTENDED_USE} {ON_PHANTOMS if only_phantoms else ON_A_COHORT}",
         disclaimer=DISCLAIMER,
     )
 

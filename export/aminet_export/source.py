@@ -60,6 +60,11 @@ class Source:
         return self.info.approach is Approach.SPIRAL
 
     @property
+    def has_phantoms_only(self) -> bool:
+        """Whether no patient of any split is a real one."""
+        return all(p.scan.is_phantom for split in Split for p in self.patients[split])
+
+    @property
     def planes(self) -> int:
         """Planes of the network's input."""
         return self.shown.shape[1]

@@ -41,6 +41,17 @@ def test_exports_the_newest_run_with_no_further_flags(tmp_path, capsys):
     assert Bundle.open(tmp_path / "simple_cnn-fp32").name == "simple_cnn-fp32"
 
 
+@pytest.mark.usefixtures("run")
+def test_the_card_says_phantoms_of_phantoms_alone(tmp_path):
+    assert main(["--model", "simple_cnn", "-q"]) == 0
+
+    bundle = Bundle.open(tmp_path / "simple_cnn-fp32")
+    card = (bundle.path / "README.md").read_text()
+    assert "cohort that it was trained with" in bundle.metadata.intended_use
+    assert "hantom" not in card  # no phantom.json lies in these folders
+    assert "Training began with random weights" in card
+
+
 @pytest.fixture
 def planned(monkeypatch):
     """The plan of the command, which is not carried out."""

@@ -21,7 +21,6 @@ from torch import Tensor, nn
 from aminet_runtime.errors import ModelIncompatible, ModelInvalid
 from aminet_runtime.publish import write_whole
 from aminet_runtime.regions import Regions
-from aminet_train.cohort.splits import Split
 from aminet_train.model import DeployableModel, SpiralModel
 from aminet_train.networks import Approach, NetworkConfig, build_network, config_from_json
 from aminet_train.preprocessing import (
@@ -36,6 +35,8 @@ from aminet_train.thresholds import ChosenRule
 SCHEMA = "aminet.checkpoint/2"
 WEIGHTS_FILE = "network.safetensors"
 ABOUT_FILE = "checkpoint.json"
+LEARNED_FROM = "train"
+"""Of `training`'s `data`: the split that the network learned from."""
 LEARNED_BEFORE = "learned_before"
 """Of `training`: fingerprints that the network had learned from when its run began."""
 
@@ -67,7 +68,7 @@ class CheckpointInfo:
     @property
     def learned(self) -> frozenset[str]:
         """Fingerprints of all scans that the weights have learned from, in earlier runs, too."""
-        here = self.training.get("data", {}).get(Split.TRAIN.value, {}).get("fingerprints", ())
+        here = self.training.get("data", {}).get(LEARNED_FROM, {}).get("fingerprints", ())
         return frozenset(here) | frozenset(self.training.get(LEARNED_BEFORE, ()))
 
 

@@ -26,6 +26,7 @@ class FolderFacts:
         range_hu: Lowest and highest HU of each channel; None for one that is not in HU.
         first_phase: Whether phase 1 can be used.
         content: Hash of all voxels of the channels: equal for one scan, however it was packed.
+        is_phantom: Whether a program made the patient, which it says in the folder.
     """
 
     files: tuple[tuple[str, int], ...]
@@ -33,6 +34,7 @@ class FolderFacts:
     range_hu: tuple[tuple[float, float] | None, ...]
     first_phase: FirstPhase
     content: str
+    is_phantom: bool = False
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "FolderFacts":
@@ -43,4 +45,6 @@ class FolderFacts:
             range_hu=tuple(bounds and (bounds[0], bounds[1]) for bounds in values["range_hu"]),
             first_phase=FirstPhase(values["first_phase"]),
             content=str(values["content"]),
+            # cohorts that were prepared before this was noted were called phantoms, all of them
+            is_phantom=bool(values.get("is_phantom", True)),
         )

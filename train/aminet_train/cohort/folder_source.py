@@ -133,6 +133,7 @@ class FolderSource:
                 range_hu=look.range_hu(),
                 first_phase=self._first_phase(),
                 content=look.content(),
+                is_phantom=(self._folder.path / PHANTOM_FILE).is_file(),
             ),
         )
 
