@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from aminet_export.accuracy import Decided, Drops, Level, answer_counts, drops_between
 from aminet_export.gate import require_accuracy
 from aminet_export.plan import ExportReport
+from aminet_export.source import each_once
 from aminet_runtime.bundle import Bundle
 from aminet_runtime.errors import InputInconsistent
 from aminet_runtime.metadata import Precision
@@ -93,7 +94,7 @@ def answers_of_bundle(bundle: Path, data: Sequence[Path]) -> MemberAnswers:
         InputMissing: No cohort was prepared as it reads them.
         InputInconsistent: It was trained on a test patient.
     """
-    pool = PatientPool.open(data)
+    pool = PatientPool.open(each_once(data))
     candidate = open_candidate(bundle)
     patients = candidate.patients(pool, [Split.TEST])
     _require_unseen(bundle, patients)

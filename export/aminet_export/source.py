@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an export starts from: a checkpoint, and patients that fit it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -137,7 +137,7 @@ def load_source(checkpoint: Path, data: tuple[Path, ...], *, on_progress: OnProg
     """
     info, model = load_model(checkpoint)
     model = _with_a_plane_a_view(info, model)
-    cohort, patients = gather_patients(_each_once(data))
+    cohort, patients = gather_patients(each_once(data))
     _require_exportable(info, cohort)
     _require_all_splits(patients)
     if info.approach is Approach.SPIRAL:
@@ -150,7 +150,7 @@ def load_source(checkpoint: Path, data: tuple[Path, ...], *, on_progress: OnProg
     return Source(info, model, patients, shown, cohort.preprocessing, on_progress)
 
 
-def _each_once(data: tuple[Path, ...]) -> tuple[Path, ...]:
+def each_once(data: Sequence[Path]) -> tuple[Path, ...]:
     """Drop cohorts that are named twice: their patients would count twice."""
     return tuple({root.resolve(): root for root in reversed(data)}.values())[::-1]
 

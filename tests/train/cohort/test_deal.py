@@ -85,5 +85,14 @@ def test_a_copy_of_an_old_patient_follows_him():
     assert "copy" in after[Split.TEST]
 
 
+def test_who_is_gone_is_not_dealt_and_the_others_stay():
+    patients = candidates(20)
+    before = deal_patients(patients, seed=0)
+    gone = before[Split.TEST][0]
+    after = deal_patients([p for p in patients if p.patient_id != gone], seed=0, dealt=before)
+    for split in Split:
+        assert set(after[split]) == set(before[split]) - {gone}
+
+
 def test_thousands_are_dealt_in_seconds():
     assert sizes(deal_patients(candidates(2000), seed=0)) == [1280, 320, 400]

@@ -78,6 +78,32 @@ def test_refuses_one_scan_on_two_sides_of_two_cohorts(write_cohort):
         gather_patients(roots)
 
 
+def test_refuses_two_patients_of_one_name_in_one_split(write_cohort):
+    roots = [
+        write_cohort("a", all_in(Split.TRAIN, ["p"]), fingerprint="f"),
+        write_cohort("b", all_in(Split.TRAIN, ["p"]), fingerprint="g"),
+        write_cohort("c", all_in(Split.TEST, ["q"]), fingerprint="f"),  # hidden by the second p
+    ]
+    with pytest.raises(InputInconsistent, match="p is twice among the train patients; name a coh"):
+        gather_patients(roots)
+
+
+@pytest.mark.parametrize("splits", [all_in(Split.TEST, ["p"]), split_slices(["p"], seed=0)])
+def test_refuses_a_cohort_that_is_named_twice(write_cohort, splits):
+    root = write_cohort("a", splits)
+    with pytest.raises(InputInconsistent, match="p is twice among the"):
+        gather_patients([root, root])
+
+
+def test_takes_one_name_in_two_splits_if_the_scans_are_two(write_cohort):
+    roots = [
+        write_cohort("a", all_in(Split.TRAIN, ["p"]), fingerprint="f"),
+        write_cohort("b", all_in(Split.TEST, ["p"]), fingerprint="g"),
+    ]
+    _cohort, patients = gather_patients(roots)
+    assert [len(patients[split]) for split in Split] == [1, 0, 1]
+
+
 def test_refuses_to_mix_splits_by_patient_and_by_slice(write_cohort):
     roots = [
         write_cohort("a", all_in(Split.TRAIN, ["p"])),

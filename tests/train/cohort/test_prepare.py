@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import errno
 import gzip
 import json
 import re
@@ -12,11 +13,17 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from aminet_runtime.errors import InputInconsistent, InputMissing, InputUnsupported
+from aminet_runtime.errors import (
+    InputInconsistent,
+    InputMissing,
+    InputUnsupported,
+    OutputNotWritable,
+)
 from aminet_train.cohort.folder_facts import FirstPhase
+from aminet_train.cohort.folder_source import FolderSource
 from aminet_train.cohort.patients import gather_patients
 from aminet_train.cohort.prepare import guard_against_leaks, prepare_cohort
-from aminet_train.cohort.prepare_patient import PreparePlan, choose_slices
+from aminet_train.cohort.prepare_patient import PreparePlan, choose_slices, prepare_patient
 from aminet_train.cohort.prepared import KeptSlices, PreparedCohort
 from aminet_train.cohort.splits import Split, SplitBy, Splits, read_splits
 from aminet_train.preprocessing import Preprocessing, PreprocessingConfig, SliceWindow
@@ -173,6 +180,77 @@ def test_a_replaced_file_is_prepared_again(cohort, plan, make_head):
     after = PreparedCohort.open(plan.root).patient("p2")
     assert after.fingerprint != before.fingerprint
     assert read_splits(plan.root).patients == read_splits(plan.root).patients
+
+
+def patients_of(splits: Splits) -> set[str]:
+    return {name for split in Split for name in splits[split]}
+
+
+@pytest.mark.parametrize("split", [Split.TRAIN, Split.TEST])
+@pytest.mark.parametrize(
+    "damage", [lambda content: content[:-99], lambda _: b"not an image"], ids=["cut", "no header"]
+)
+def test_a_dealt_patient_who_is_damaged_later_is_refused_once(cohort, plan, split, damage):
+    prepare_cohort(cohort, plan, seed=0)
+    before = read_splits(plan.root)
+    name = before[split][0]
+    file = cohort / name / "CTA2regA.nii.gz"
+    whole = file.read_bytes()
+    file.write_bytes(damage(whole))
+
+    (refusal,) = prepare_cohort(cohort, plan, seed=0)
+    assert refusal.patient_id == name
+    assert PreparedCohort.open(plan.root).patient_ids() == sorted(patients_of(before) - {name})
+    after = read_splits(plan.root)
+    assert all(set(after[part]) == set(before[part]) - {name} for part in Split)
+    report = json.loads((plan.root / "report.json").read_text())
+    assert (report["patients"]["used"], report["patients"]["refused"]) == (4, 1)
+
+    file.write_bytes(whole)
+    assert prepare_cohort(cohort, plan, seed=0) == []
+    assert patients_of(read_splits(plan.root)) == patients_of(before)
+
+
+def test_a_patient_who_was_deleted_altogether_leaves_the_splits(cohort, plan):
+    prepare_cohort(cohort, plan, seed=0)
+    shutil.rmtree(cohort / "p3")
+    shutil.rmtree(plan.folder_of("p3"))
+    assert prepare_cohort(cohort, plan, seed=0) == []
+    assert patients_of(read_splits(plan.root)) == {"p0", "p1", "p2", "p4"}
+
+
+def test_a_patient_who_is_refused_when_all_slices_are_wanted_leaves_the_splits(cohort, plan):
+    some = replace(plan, kept=KeptSlices(2))
+    prepare_cohort(cohort, some, seed=0)
+    (name,) = read_splits(plan.root)[Split.TEST]
+    shutil.rmtree(plan.folder_of(name))
+    prepare_patient(FolderSource(cohort / name, plan.preprocessing.channels), some)
+    file = cohort / name / "CTA2regA.nii.gz"
+    content = bytearray(file.read_bytes())
+    content[-6] ^= 1  # in the check sum: the size is the same
+    file.write_bytes(content)
+
+    (refusal,) = prepare_cohort(cohort, some, seed=0)
+    assert refusal.patient_id == name
+    assert name not in patients_of(read_splits(plan.root))
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "p0: there is no space left; free some"),
+        (OSError("99 requested and 0 written"), r"p0: cannot be written \(99 requested and 0 wri"),
+    ],
+)
+def test_a_full_disk_is_no_fault_of_the_patient(cohort, plan, monkeypatch, error, message):
+    def save_nothing(*_arguments: object, **_options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(np, "save", save_nothing)
+    source = FolderSource(cohort / "p0", plan.preprocessing.channels)
+    with pytest.raises(OutputNotWritable, match=message):
+        prepare_patient(source, plan)
+    assert list(plan.folder_of("p0").parent.iterdir()) == []
 
 
 def test_training_patients_keep_some_slices_and_the_others_all(cohort, plan):

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import errno
 import gzip
 import json
 
@@ -36,6 +37,16 @@ def test_prints_a_summary_and_names_the_report(cohort, tmp_path, capsys):
     assert "patients   3 used, 0 refused" in printed
     assert "splits     2 train, 0 validation, 1 test (by patient, seed 0)" in printed
     assert str(tmp_path / "prepared" / "report.html") in printed
+
+
+def test_a_full_disk_ends_it_with_30(cohort, tmp_path, capsys, monkeypatch):
+    def save_nothing(*_arguments: object, **_options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np, "save", save_nothing)
+    assert run(cohort, tmp_path) == 30
+    assert "error[E3002]: p0: there is no space left; free some" in capsys.readouterr().err
+    assert list((tmp_path / "prepared" / "patients").iterdir()) == []
 
 
 def test_prints_the_report_as_json(cohort, tmp_path, capsys):

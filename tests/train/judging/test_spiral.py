@@ -93,6 +93,7 @@ def test_refuses_patients_without_a_map(prepared_cohort, tmp_path):
         spiral_scores(patient)
     with pytest.raises(InputMissing, match="has no SPIRAL map"):
         train_spiral([prepared_cohort.root], tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_refuses_a_run_that_has_a_checkpoint(cohort_with_spiral, tmp_path):

@@ -43,8 +43,10 @@ def deal_patients(
     Args:
         candidates: All patients, also those who were dealt before.
         seed: The same seed and patients give the same splits, in whatever order they come.
-        dealt: Splits of an earlier run; their patients stay where they are.
+        dealt: Splits of an earlier run; those of its patients who are still there stay where they
+            are. The others are forgotten: who comes back later is dealt afresh.
     """
+    dealt = dealt and dealt.among({candidate.patient_id for candidate in candidates})
     units = _units(sorted(candidates, key=lambda candidate: candidate.patient_id))
     fixed = _earlier_sides(units, dealt)
     generator = np.random.default_rng(seed)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The patients of one or several prepared cohorts, by split, guarded against leaks."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,8 +21,8 @@ def gather_patients(roots: Sequence[Path]) -> tuple[PreparedCohort, PatientsBySp
         by split, each restricted to the slices of that split.
 
     Raises:
-        InputInconsistent: The cohorts were prepared differently, or a scan or a group is on two
-            sides.
+        InputInconsistent: The cohorts were prepared differently, two patients of a split have one
+            name, or a scan or a group is on two sides.
     """
     cohorts = [PreparedCohort.open(root) for root in roots]
     _require_alike(cohorts)
@@ -29,6 +30,7 @@ def gather_patients(roots: Sequence[Path]) -> tuple[PreparedCohort, PatientsBySp
         split: [patient for cohort in cohorts for patient in _patients_of(cohort, split)]
         for split in Split
     }
+    _require_each_once(patients)
     if not cohorts[0].leaking:
         check_patients_apart(patients)
     return cohorts[0], patients
@@ -58,6 +60,18 @@ def _require_alike(cohorts: Sequence[PreparedCohort]) -> None:
         raise InputInconsistent(
             "one cohort is split by patient, another by slice", hint="split them alike"
         )
+
+
+def _require_each_once(patients: PatientsBySplit) -> None:
+    """Refuse two patients of one name in one split: answers and guards go by the name."""
+    for split, group in patients.items():
+        times = Counter(patient.patient_id for patient in group)
+        twice = sorted(name for name, count in times.items() if count > 1)
+        if twice:
+            raise InputInconsistent(
+                f"{twice[0]} is twice among the {split} patients",
+                hint="name a cohort once; rename one of the two folders, prepare again",
+            )
 
 
 def _patients_of(cohort: PreparedCohort, split: Split) -> Iterator[PreparedPatient]:

@@ -34,7 +34,8 @@ class PatientPool:
 
         Raises:
             InputMissing: There is no prepared cohort.
-            InputInconsistent: Cohorts of one kind share a scan over splits.
+            InputInconsistent: Cohorts of one kind share a scan over splits, or two of their
+                patients in one split have one name.
         """
         alike: dict[PreprocessingConfig, list[Path]] = {}
         for root in roots:

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A cohort of patient folders to a prepared cohort: patients, splits, report."""
 
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from aminet_runtime.errors import AminetError, InputUnsupported
+from aminet_runtime.errors import AminetError, InputUnsupported, OutputError
 from aminet_runtime.patient import PatientFolder
 from aminet_runtime.publish import write_whole
 from aminet_train.cohort.deal import Candidate, deal_patients
@@ -15,7 +14,7 @@ from aminet_train.cohort.folder_source import FolderSource, file_sizes
 from aminet_train.cohort.folders import cohort_regions, patient_folders
 from aminet_train.cohort.page import cohort_page
 from aminet_train.cohort.patients import check_patients_apart
-from aminet_train.cohort.prepare_patient import PreparePlan, prepare_patient
+from aminet_train.cohort.prepare_patient import PreparePlan, prepare_patient, remove_patient
 from aminet_train.cohort.prepared import (
     ALL_SLICES,
     PATIENT_FILE,
@@ -52,7 +51,8 @@ def prepare_cohort(
     """Prepare all patients of a cohort, deal the splits, and report on the cohort.
 
     Patients that are there already are not made again unless a file of theirs has another size, so
-    a stopped run goes on. Patients that were dealt before stay in their splits.
+    a stopped run goes on. Patients that were dealt before stay in their splits. One that is refused
+    now leaves his, and what was prepared of him goes; should he come back, he is dealt afresh.
 
     Args:
         cohort: Folder of patient folders, with `regions.json` beside them.
@@ -68,6 +68,7 @@ def prepare_cohort(
         InputMissing: There is no cohort.
         InputUnsupported: The folder was prepared or split with other settings.
         InputInconsistent: One scan or group would be in two splits.
+        OutputError: The disk or the permissions do not allow it.
     """
     folders = patient_folders(cohort)
     earlier = _earlier_splits(plan)
@@ -82,6 +83,7 @@ def prepare_cohort(
         jobs=jobs,
         on_progress=on_progress,
     )
+    splits = splits.among(prepared.patient_ids())  # without those who were refused just now
     guard_against_leaks(prepared, splits)
     write_splits(plan.root, splits)
     _write_report(plan, refusals, present=[folder.name for folder in folders])
@@ -162,10 +164,12 @@ def _is_prepared(folder: Path, plan: PreparePlan) -> bool:
 
 
 def _prepare_folder(folder: Path, plan: PreparePlan) -> Refusal | None:
+    """Prepare a patient anew; of a scan that he had before nothing stays, even if he is refused."""
+    remove_patient(folder.name, plan)
     try:
-        source = FolderSource(folder, plan.preprocessing.channels)
-        shutil.rmtree(plan.folder_of(source.patient_id), ignore_errors=True)
-        prepare_patient(source, plan)
+        prepare_patient(FolderSource(folder, plan.preprocessing.channels), plan)
+    except OutputError:  # no fault of the patient
+        raise
     except AminetError as error:
         return Refusal.of(folder, error)
     return None

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """One patient, from a folder or any other source of slices, to his folder of a prepared cohort."""
 
+import errno
 import hashlib
+import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -11,8 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aminet_runtime.errors import InputInconsistent, OutputExists
-from aminet_runtime.publish import publish_folder
+from aminet_runtime.errors import InputInconsistent, OutputExists, OutputNotWritable
+from aminet_runtime.publish import CASE_NO_SPACE, CASE_NOT_WRITABLE, publish_folder
 from aminet_train.cohort.prepared import (
     ALL_SLICES,
     IMAGE_LEVELS,
@@ -75,7 +78,12 @@ class PreparePlan:
 
 
 def prepare_patient(source: PatientSource, plan: PreparePlan) -> None:
-    """Prepare one patient, unless he is there already; his folder appears whole or not at all."""
+    """Prepare one patient, unless he is there already; his folder appears whole or not at all.
+
+    Raises:
+        InputError: Something is wrong with the patient.
+        OutputNotWritable: The disk or the permissions do not allow it.
+    """
     target = plan.folder_of(source.patient_id)
     if (target / PATIENT_FILE).exists():
         return
@@ -87,12 +95,43 @@ def prepare_patient(source: PatientSource, plan: PreparePlan) -> None:
         slice_spacing_mm=source.slice_spacing_mm,
     )
     images = _views(source, kept, plan.preprocessing)
+    scan = source.about()
     try:
-        with publish_folder(target) as building:
-            write_patient_arrays(building, images, kept, truth=truth, scan=source.about())
+        with publish_folder(target) as building, _as_output_errors(target):
+            write_patient_arrays(building, images, kept, truth=truth, scan=scan)
     except OutputExists:
         if not (target / PATIENT_FILE).exists():  # else a run beside ours was faster
             raise
+
+
+def remove_patient(patient_id: str, plan: PreparePlan) -> None:
+    """Remove what was prepared of a patient, if anything was.
+
+    Raises:
+        OutputNotWritable: The permissions do not allow it.
+    """
+    target = plan.folder_of(patient_id)
+    with _as_output_errors(target), suppress(FileNotFoundError):
+        (target / PATIENT_FILE).unlink(missing_ok=True)  # first: without it he is not prepared
+        shutil.rmtree(target)
+
+
+@contextmanager
+def _as_output_errors(target: Path) -> Iterator[None]:
+    """Translate what the operating system refuses, as `aminet_runtime.publish` does."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise OutputNotWritable(
+                "there is no space left", case=CASE_NO_SPACE, path=target, hint="free some"
+            ) from error
+        raise OutputNotWritable(
+            f"cannot be written ({error.strerror or error})",
+            case=CASE_NOT_WRITABLE,
+            path=target,
+            hint="check the permissions and the disk",
+        ) from error
 
 
 def choose_slices(

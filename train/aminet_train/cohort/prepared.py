@@ -32,6 +32,7 @@ from torch import Tensor
 from aminet_runtime.errors import InputDamaged, InputInconsistent, InputMissing, InputUnsupported
 from aminet_runtime.publish import write_whole
 from aminet_runtime.regions import Regions
+from aminet_train.cohort.arrays import COPY_OR_PREPARE, load_array
 from aminet_train.cohort.folder_facts import FolderFacts
 from aminet_train.cohort.splits import is_leaking
 from aminet_train.preprocessing import (
@@ -92,6 +93,11 @@ class ScanInfo:
     group: str | None = None
     facts: FolderFacts | None = None
 
+    @property
+    def is_phantom(self) -> bool:
+        """Whether a program made the patient; only phantoms come without a folder."""
+        return self.facts is None or self.facts.is_phantom
+
 
 @dataclass(frozen=True, slots=True)
 class PreparedPatient:
@@ -147,11 +153,32 @@ class PreparedPatient:
         return self.truth.labels[self.slices]
 
     def images(self) -> NDArray[np.uint8]:
-        """Map the views uint8 [n, V, h, w] of the kept slices read-only."""
-        images: NDArray[np.uint8] = np.load(
-            self.folder / "images.npy", mmap_mode="r", allow_pickle=False
-        )
+        """Map the views uint8 [n, V, h, w] of the kept slices read-only.
+
+        Raises:
+            InputDamaged: They are not there, not whole, or not those of the kept slices.
+        """
+        path = self.folder / "images.npy"
+        images: NDArray[np.uint8] = load_array(path, mmap_mode="r")
+        if images.shape[:1] != self.kept.shape:
+            raise InputDamaged(
+                f"the images {images.shape} are not those of {len(self.kept)} kept slices",
+                path=path,
+                hint=COPY_OR_PREPARE,
+            )
         return images
+
+    def require_complete(self) -> None:
+        """Refuse a patient of whom some slices only are stored.
+
+        Raises:
+            InputInconsistent: He is one.
+        """
+        if not self.is_complete:
+            raise InputInconsistent(
+                f"patient {self.patient_id} was prepared with some slices only",
+                hint="prepare validation and test patients with all slices",
+            )
 
     def drawable(self, window: SliceWindow) -> NDArray[np.int32]:
         """List the slices of this split whose images are stored with all of their neighbours.
@@ -266,16 +293,16 @@ class PreparedCohort:
 
         Raises:
             InputMissing: There is no such patient.
-            InputDamaged: Its arrays do not fit each other.
+            InputDamaged: Its arrays are not there, not whole, or do not fit each other.
         """
         folder = self.root / PATIENTS_FOLDER / patient_id
         scan = _scan_info(folder / PATIENT_FILE)
         truth = PatientTruth(
-            labels=np.load(folder / "labels.npy", allow_pickle=False),
-            clot_cells=np.load(folder / "clot_cells.npy", allow_pickle=False),
+            labels=load_array(folder / "labels.npy"),
+            clot_cells=load_array(folder / "clot_cells.npy"),
             spiral=_load_if_there(folder / "spiral.npy"),
         )
-        kept = np.load(folder / "kept.npy", allow_pickle=False)
+        kept = load_array(folder / "kept.npy")
         if len(truth.labels) != scan.shape[2] or kept.max(initial=-1) >= len(truth.labels):
             raise InputDamaged(
                 "labels and slices disagree", path=folder, hint="delete the folder, prepare again"
@@ -351,10 +378,7 @@ def write_patient_arrays(
 
 
 def _load_if_there(path: Path) -> NDArray[np.float32] | None:
-    if not path.exists():
-        return None
-    values: NDArray[np.float32] = np.load(path, allow_pickle=False)
-    return values
+    return load_array(path) if path.exists() else None
 
 
 def _scan_info(path: Path) -> ScanInfo:

@@ -3,8 +3,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -71,6 +71,11 @@ class Splits:
     def __getitem__(self, split: Split) -> tuple[str, ...]:
         """Return the patients of one split."""
         return self.patients.get(split, ())
+
+    def among(self, patient_ids: Collection[str]) -> "Splits":
+        """Leave out who is not among these patients."""
+        there = {split: tuple(n for n in self[split] if n in patient_ids) for split in Split}
+        return replace(self, patients=there)
 
     def slices_of(self, patient_id: str, split: Split, *, slice_count: int) -> NDArray[np.int32]:
         """Return the canonical slice numbers of a patient that belong to a split, rising."""

@@ -47,12 +47,14 @@ class Candidate(Protocol):
         approach: How it answers.
         regions: What it answers for.
         leaking: Whether it learned from a split by slices.
+        learned: Fingerprints of the scans that it learned from.
     """
 
     label: str
     approach: str
     regions: Regions
     leaking: bool
+    learned: frozenset[str]
 
     @property
     def rule(self) -> ChosenRule | None:
@@ -105,6 +107,7 @@ class CheckpointCandidate:
         self.approach = self.info.approach.value
         self.regions = self.info.regions
         self.leaking = self.info.leaking
+        self.learned = self.info.learned
         is_spiral = self.info.approach is Approach.SPIRAL
         self._network: nn.Module | None = None if is_spiral else load_network(folder, self.info)
 
@@ -162,6 +165,7 @@ class BundleCandidate:
         self.approach = f"{self._about.approach.value} {self._about.precision.value}"
         self.regions = self._about.regions
         self.leaking = False
+        self.learned = frozenset(self._about.data.training.fingerprints)
 
     @property
     def rule(self) -> ChosenRule | None:
@@ -190,7 +194,11 @@ class BundleCandidate:
         return pool.of_kind(self._preprocessing(), splits, label=self.label)
 
     def answers(self, pool: PatientPool, splits: Sequence[Split], on_patient: OnPatient) -> Answers:
-        """Score in the runtime's engine and decide by the bundle's rule."""
+        """Score in the runtime's engine and decide by the bundle's rule.
+
+        Raises:
+            InputInconsistent: Only some slices of a patient were kept.
+        """
         self._slice_threshold = self._slice_threshold or self._choose_slice_threshold(pool)
         rule, found = self.rule, {}
         for patient in self.patients(pool, splits):
@@ -208,6 +216,7 @@ class BundleCandidate:
     def _scores(self, patient: PreparedPatient) -> NDArray[np.float32]:
         if self._is_spiral:
             return spiral_scores(patient)
+        patient.require_complete()
         scores = np.stack([score.probabilities.copy() for score in self._stream(patient)])
         return scores[patient.slices]
 
@@ -253,6 +262,7 @@ class EnsembleCandidate:
         self.leaking = ensemble.leaking
         self.rule: ChosenRule | None = None
         self._members = [open_candidate(m.folder, label=m.name) for m in ensemble.members]
+        self.learned = frozenset[str]().union(*(member.learned for member in self._members))
 
     def patients(self, pool: PatientPool, splits: Sequence[Split]) -> list[PreparedPatient]:
         """List the patients of the first member; the others must have the same ones."""

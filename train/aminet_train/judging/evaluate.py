@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from aminet_runtime.errors import InputInconsistent
 from aminet_train.cohort.prepared import PreparedPatient
 from aminet_train.judging.answers import answer, evaluate_answers
 from aminet_train.preprocessing import SINGLE_SLICE, SliceWindow
@@ -39,11 +38,7 @@ def score_patient(
     Raises:
         InputInconsistent: Only some slices of this patient were kept.
     """
-    if not patient.is_complete:
-        raise InputInconsistent(
-            f"patient {patient.patient_id} was prepared with some slices only",
-            hint="prepare validation and test patients with all slices",
-        )
+    patient.require_complete()
     numbers = patient.slices[::stride]
     images = patient.images()
     was_training = network.training

@@ -222,12 +222,8 @@ def _extras(judged: Judged) -> dict[str, Any]:
 
 
 def _seen_in_training(candidate: Candidate, patients: Sequence[PreparedPatient]) -> int:
-    """Count the patients that a checkpoint learned from, told by their scans."""
-    if not isinstance(candidate, CheckpointCandidate):
-        return 0
-    data = candidate.info.training.get("data", {}).get(Split.TRAIN.value, {})
-    known = set(data.get("fingerprints", ()))
-    return sum(patient.fingerprint in known for patient in patients)
+    """Count the patients that a model learned from, told by their scans."""
+    return sum(patient.fingerprint in candidate.learned for patient in patients)
 
 
 def _open_models(plan: EvaluationPlan) -> list[Candidate]:

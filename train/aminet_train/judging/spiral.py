@@ -59,10 +59,10 @@ def train_spiral(data: Sequence[Path], run: Path) -> Path:
     cohort, patients = gather_patients(data)
     if not patients[Split.TRAIN]:
         raise InputMissing("there are no train patients", hint="prepare more patients")
+    info = _describe(cohort, patients, names=[root.name for root in data])
     config = {"approach": Approach.SPIRAL.value, "data": [str(root.resolve()) for root in data]}
     write_whole(run / CONFIG_FILE, (json.dumps(config, indent=1) + "\n").encode())
-    network = SpiralMaximum(SpiralConfig())
-    save_checkpoint(target, network, _describe(cohort, patients, names=[r.name for r in data]))
+    save_checkpoint(target, SpiralMaximum(SpiralConfig()), info)
     return target
 
 
