@@ -44,7 +44,8 @@ from aminet_runtime.selftest import SelfTest, write_selftest
 from aminet_runtime.track_record import DataSummary, PatientSet
 from aminet_train.checkpoint import load_model
 from aminet_train.cohort.prepare_patient import PreparePlan
-from aminet_train.cohort.prepared import IMAGE_LEVELS, PreparedCohort, PreparedPatient, ScanInfo
+from aminet_train.cohort.prepared import PreparedCohort
+from aminet_train.cohort.prepared_patient import IMAGE_LEVELS, PreparedPatient, ScanInfo
 from aminet_train.cohort.splits import Split
 from aminet_train.model import DeployableModel
 from aminet_train.preprocessing import SINGLE_SLICE

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from aminet_export.slices import cached_slice_hu
 from aminet_runtime.errors import InputDamaged, InputInconsistent, InputMissing
 from aminet_runtime.regions import REGION_COUNT
-from aminet_train.cohort.prepared import PreparedPatient
+from aminet_train.cohort.prepared_patient import PreparedPatient
 from aminet_train.cohort.splits import HELD_OUT, Split
 from aminet_train.preprocessing import Preprocessing, SliceWindow
 

@@ -17,7 +17,7 @@ from aminet_runtime.bundle import Bundle
 from aminet_runtime.errors import InputInconsistent
 from aminet_runtime.metadata import Precision
 from aminet_train.cohort.pool import PatientPool
-from aminet_train.cohort.prepared import PreparedPatient
+from aminet_train.cohort.prepared_patient import PreparedPatient
 from aminet_train.cohort.splits import Split
 from aminet_train.judging.answers import PatientAnswer, answer, evaluate_answers, vote
 from aminet_train.judging.candidates import open_candidate

@@ -28,7 +28,7 @@ from aminet_export.parity import Parity, compare, largest_difference
 from aminet_export.plan import ExportPlan
 from aminet_export.source import Source
 from aminet_runtime.metadata import Precision
-from aminet_train.cohort.prepared import PreparedPatient
+from aminet_train.cohort.prepared_patient import PreparedPatient
 from aminet_train.cohort.splits import Split
 from aminet_train.judging.evaluate import evaluate_scores
 

@@ -20,7 +20,7 @@ from aminet_runtime.track_record import (
     Metrics,
     PatientSet,
 )
-from aminet_train.cohort.prepared import PreparedPatient
+from aminet_train.cohort.prepared_patient import PreparedPatient
 from aminet_train.cohort.splits import Split
 from aminet_train.provenance import tool_versions
 

@@ -14,7 +14,7 @@ from aminet_export.openvino_scorer import compile_like_runtime
 from aminet_export.slices import folder_fingerprint
 from aminet_export.source import Source
 from aminet_runtime.errors import GateFailed
-from aminet_train.cohort.prepared import IMAGE_LEVELS, PreparedPatient
+from aminet_train.cohort.prepared_patient import IMAGE_LEVELS, PreparedPatient
 
 MAX_DIFFERENCE = 0.51 / IMAGE_LEVELS
 """The cache rounds to 8 bits, which is half a level; the rest is float32 in another order."""

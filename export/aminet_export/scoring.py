@@ -10,7 +10,7 @@ from aminet_export.engines import Scorer
 from aminet_export.slices import CachedSlices, FolderSlice
 from aminet_export.steps import OnProgress
 from aminet_runtime.regions import REGION_COUNT
-from aminet_train.cohort.prepared import PreparedPatient
+from aminet_train.cohort.prepared_patient import PreparedPatient
 
 
 def score_cached(

@@ -13,7 +13,7 @@ from aminet_runtime.patient import Channel, PatientFolder
 from aminet_runtime.scan import Scan
 from aminet_runtime.slice_window import fill_planes, window_step
 from aminet_runtime.track_record import scan_fingerprint
-from aminet_train.cohort.prepared import PreparedPatient
+from aminet_train.cohort.prepared_patient import PreparedPatient
 from aminet_train.preprocessing import (
     Preprocessing,
     PreprocessingConfig,

@@ -23,7 +23,8 @@ from aminet_runtime.errors import (
 )
 from aminet_train.checkpoint import CheckpointInfo, load_model
 from aminet_train.cohort.patients import PatientsBySplit, gather_patients
-from aminet_train.cohort.prepared import PreparedCohort, PreparedPatient
+from aminet_train.cohort.prepared import PreparedCohort
+from aminet_train.cohort.prepared_patient import PreparedPatient
 from aminet_train.cohort.splits import HELD_OUT, Split
 from aminet_train.model import DeployableModel
 from aminet_train.networks import Approach

@@ -14,7 +14,7 @@ from aminet_export.parity import largest_difference
 from aminet_export.slices import folder_fingerprint
 from aminet_export.source import Source
 from aminet_runtime.errors import GateFailed
-from aminet_train.cohort.prepared import PreparedPatient
+from aminet_train.cohort.prepared_patient import PreparedPatient
 from aminet_train.judging.spiral import spiral_scores
 
 

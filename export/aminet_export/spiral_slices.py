@@ -16,7 +16,7 @@ from aminet_runtime.errors import InputInconsistent, UsageError
 from aminet_runtime.metadata import Precision
 from aminet_runtime.regions import REGION_COUNT
 from aminet_train.checkpoint import CheckpointInfo
-from aminet_train.cohort.prepared import PreparedPatient
+from aminet_train.cohort.prepared_patient import PreparedPatient
 from aminet_train.cohort.splits import HELD_OUT, Split
 from aminet_train.judging.spiral import spiral_scores
 from aminet_train.networks import Approach

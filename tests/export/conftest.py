@@ -22,7 +22,8 @@ from aminet_runtime.regions import REGION_COUNT, Regions
 from aminet_train.checkpoint import CheckpointInfo, save_checkpoint
 from aminet_train.cohort.prepare import prepare_cohort
 from aminet_train.cohort.prepare_patient import PreparePlan
-from aminet_train.cohort.prepared import IMAGE_LEVELS, PreparedCohort
+from aminet_train.cohort.prepared import PreparedCohort
+from aminet_train.cohort.prepared_patient import IMAGE_LEVELS
 from aminet_train.judging.spiral import train_spiral
 from aminet_train.networks import Approach, NetworkConfig, build_network
 from aminet_train.networks.efficientformerv2 import EfficientFormerV2Config

@@ -15,7 +15,7 @@ from aminet_export.calibration import (
     require_training_only,
 )
 from aminet_runtime.errors import InputDamaged, InputInconsistent, InputMissing
-from aminet_train.cohort.prepared import PatientTruth, PreparedPatient, ScanInfo
+from aminet_train.cohort.prepared_patient import PatientTruth, PreparedPatient, ScanInfo
 from aminet_train.cohort.splits import Split
 from aminet_train.preprocessing import SINGLE_SLICE, Preprocessing, PreprocessingConfig, SliceWindow
 

@@ -11,14 +11,12 @@ import torch
 from aminet_runtime.regions import REGION_COUNT, Regions
 from aminet_train.checkpoint import CheckpointInfo, save_checkpoint
 from aminet_train.cohort.prepared import (
-    CELL_GRID,
     PATIENTS_FOLDER,
-    PatientTruth,
     PreparedCohort,
-    ScanInfo,
     write_cohort_file,
     write_patient_arrays,
 )
+from aminet_train.cohort.prepared_patient import CELL_GRID, PatientTruth, ScanInfo
 from aminet_train.cohort.splits import Split, Splits, write_splits
 from aminet_train.networks import Approach, build_network
 from aminet_train.networks.simple_cnn import SimpleCnnConfig

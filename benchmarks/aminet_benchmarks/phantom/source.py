@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from aminet_benchmarks.phantom.patient import PhantomPatient
 from aminet_benchmarks.phantom.version import GENERATOR_VERSION
 from aminet_runtime.patient import Channel
-from aminet_train.cohort.prepared import PatientTruth, ScanInfo
+from aminet_train.cohort.prepared_patient import PatientTruth, ScanInfo
 from aminet_train.cohort.truth import TruthCollector
 
 PHASE_OF_CHANNEL = {Channel.CTA1: 1, Channel.CTA2: 2, Channel.CTA3: 3}

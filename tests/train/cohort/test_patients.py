@@ -8,14 +8,12 @@ import pytest
 from aminet_runtime.errors import InputDamaged, InputInconsistent
 from aminet_train.cohort.patients import gather_patients
 from aminet_train.cohort.prepared import (
-    CELL_GRID,
     PATIENT_FILE,
     PATIENTS_FOLDER,
-    PatientTruth,
-    ScanInfo,
     write_cohort_file,
     write_patient_arrays,
 )
+from aminet_train.cohort.prepared_patient import CELL_GRID, PatientTruth, ScanInfo
 from aminet_train.cohort.splits import Split, all_in, split_slices, write_splits
 
 COUNT = 50

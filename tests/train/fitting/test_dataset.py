@@ -11,15 +11,12 @@ from numpy.typing import NDArray
 from aminet_runtime.errors import InputInconsistent
 from aminet_runtime.slice_window import fill_planes
 from aminet_train.cohort.prepared import (
-    CELL_GRID,
     PATIENTS_FOLDER,
-    PatientTruth,
     PreparedCohort,
-    PreparedPatient,
-    ScanInfo,
     write_cohort_file,
     write_patient_arrays,
 )
+from aminet_train.cohort.prepared_patient import CELL_GRID, PatientTruth, PreparedPatient, ScanInfo
 from aminet_train.fitting.dataset import BalancedDraw, SliceDataset, collate, unpack_cells
 from aminet_train.preprocessing import Preprocessing, PreprocessingConfig, SliceWindow
 

@@ -4,15 +4,8 @@ import pytest
 
 from aminet_runtime.errors import InputInconsistent
 from aminet_train.cohort.pool import PatientPool
-from aminet_train.cohort.prepared import (
-    CELL_GRID,
-    PATIENTS_FOLDER,
-    PatientTruth,
-    PreparedPatient,
-    ScanInfo,
-    write_cohort_file,
-    write_patient_arrays,
-)
+from aminet_train.cohort.prepared import PATIENTS_FOLDER, write_cohort_file, write_patient_arrays
+from aminet_train.cohort.prepared_patient import CELL_GRID, PatientTruth, PreparedPatient, ScanInfo
 from aminet_train.cohort.splits import Split, Splits, write_splits
 from aminet_train.judging.candidates import open_candidate
 from aminet_train.preprocessing import PreprocessingConfig

@@ -6,6 +6,7 @@ folder_facts    what a patient folder holds beyond what training needs
 folder_source   a patient folder as a source of slices
 truth           atlas against clot and SPIRAL map: what is known about each region of a slice
 prepared        the format of a prepared cohort on disk
+prepared_patient  one patient of it: truth, scan, images as the network sees them
 arrays          its arrays, read or mapped, and refused where they are damaged
 prepare_patient one patient, from a folder or any other source, to his prepared folder
 prepare         a cohort of patient folders to a prepared cohort

@@ -22,7 +22,7 @@ from aminet_runtime.scan import Scan
 from aminet_runtime.track_record import scan_fingerprint
 from aminet_runtime.volume import Volume
 from aminet_train.cohort.folder_facts import FirstPhase, FolderFacts
-from aminet_train.cohort.prepared import PatientTruth, ScanInfo
+from aminet_train.cohort.prepared_patient import PatientTruth, ScanInfo
 from aminet_train.cohort.truth import TruthCollector
 
 PHANTOM_FILE = "phantom.json"

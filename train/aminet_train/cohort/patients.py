@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from aminet_runtime.errors import InputInconsistent
-from aminet_train.cohort.prepared import PreparedCohort, PreparedPatient
+from aminet_train.cohort.prepared import PreparedCohort
+from aminet_train.cohort.prepared_patient import PreparedPatient
 from aminet_train.cohort.splits import Split, check_groups_apart, check_no_leak, read_splits
 
 PatientsBySplit = dict[Split, list[PreparedPatient]]

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from aminet_runtime.errors import InputMissing
 from aminet_train.cohort.patients import PatientsBySplit, gather_patients
-from aminet_train.cohort.prepared import PreparedCohort, PreparedPatient
+from aminet_train.cohort.prepared import PreparedCohort
+from aminet_train.cohort.prepared_patient import PreparedPatient
 from aminet_train.cohort.splits import Split
 from aminet_train.preprocessing import PreprocessingConfig
 

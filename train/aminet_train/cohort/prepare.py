@@ -15,13 +15,8 @@ from aminet_train.cohort.folders import cohort_regions, patient_folders
 from aminet_train.cohort.page import cohort_page
 from aminet_train.cohort.patients import check_patients_apart
 from aminet_train.cohort.prepare_patient import PreparePlan, prepare_patient, remove_patient
-from aminet_train.cohort.prepared import (
-    ALL_SLICES,
-    PATIENT_FILE,
-    PreparedCohort,
-    PreparedPatient,
-    write_cohort_file,
-)
+from aminet_train.cohort.prepared import ALL_SLICES, PATIENT_FILE, PreparedCohort, write_cohort_file
+from aminet_train.cohort.prepared_patient import PreparedPatient
 from aminet_train.cohort.report import Refusal, cohort_report, report_bytes
 from aminet_train.cohort.splits import (
     SPLITS_FILE,

@@ -18,14 +18,12 @@ from aminet_runtime.errors import InputInconsistent, OutputExists, OutputNotWrit
 from aminet_runtime.publish import CASE_NO_SPACE, CASE_NOT_WRITABLE, publish_folder
 from aminet_train.cohort.prepared import (
     ALL_SLICES,
-    IMAGE_LEVELS,
     PATIENT_FILE,
     PATIENTS_FOLDER,
     KeptSlices,
-    PatientTruth,
-    ScanInfo,
     write_patient_arrays,
 )
+from aminet_train.cohort.prepared_patient import IMAGE_LEVELS, PatientTruth, ScanInfo
 from aminet_train.cohort.splits import SplitBy
 from aminet_train.preprocessing import Preprocessing, PreprocessingConfig
 

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from aminet_runtime.errors import AminetError, printable
 from aminet_runtime.regions import REGION_COUNT
 from aminet_train.cohort.folder_facts import FirstPhase
-from aminet_train.cohort.prepared import PreparedCohort, PreparedPatient
+from aminet_train.cohort.prepared import PreparedCohort
+from aminet_train.cohort.prepared_patient import PreparedPatient
 from aminet_train.cohort.splits import Split, Splits, read_splits
 
 SCHEMA = "aminet.cohort-report/1"

@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aminet_runtime.regions import REGION_COUNT, slice_labels
-from aminet_train.cohort.prepared import CELL_GRID, PatientTruth
+from aminet_train.cohort.prepared_patient import CELL_GRID, PatientTruth
 
 
 class TruthCollector:

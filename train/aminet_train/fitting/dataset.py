@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from aminet_runtime.regions import REGION_COUNT
-from aminet_train.cohort.prepared import PreparedPatient
+from aminet_train.cohort.prepared_patient import PreparedPatient
 from aminet_train.preprocessing import SINGLE_SLICE, SliceWindow
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from aminet_runtime.errors import InputMissing, UsageError
 from aminet_runtime.publish import write_whole
 from aminet_train.checkpoint import ABOUT_FILE
-from aminet_train.cohort.prepared import PreparedPatient
+from aminet_train.cohort.prepared_patient import PreparedPatient
 from aminet_train.cohort.splits import Split
 from aminet_train.fitting.config import TrainConfig
 from aminet_train.fitting.resolve_config import resolve, written

@@ -17,7 +17,8 @@ from torch import nn
 from aminet_runtime.errors import UsageError
 from aminet_train.checkpoint import LEARNED_BEFORE, CheckpointInfo, save_checkpoint
 from aminet_train.cohort.patients import PatientsBySplit
-from aminet_train.cohort.prepared import PreparedCohort, PreparedPatient
+from aminet_train.cohort.prepared import PreparedCohort
+from aminet_train.cohort.prepared_patient import PreparedPatient
 from aminet_train.fitting.batches import EpochBatches, Share
 from aminet_train.fitting.config import TrainConfig
 from aminet_train.fitting.dataset import SliceDataset

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from aminet_runtime.regions import REGION_COUNT
-from aminet_train.cohort.prepared import PreparedPatient
+from aminet_train.cohort.prepared_patient import PreparedPatient
 from aminet_train.fitting.progress import EpochMetrics
 from aminet_train.judging.evaluate import score_patient
 from aminet_train.metrics import average_precision

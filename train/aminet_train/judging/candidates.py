@@ -20,7 +20,7 @@ from aminet_runtime.regions import Regions
 from aminet_runtime.session import Session, SliceScore
 from aminet_train.checkpoint import CheckpointInfo, load_info, load_network
 from aminet_train.cohort.pool import PatientPool
-from aminet_train.cohort.prepared import IMAGE_LEVELS, PreparedPatient
+from aminet_train.cohort.prepared_patient import IMAGE_LEVELS, PreparedPatient
 from aminet_train.cohort.splits import Split
 from aminet_train.ensemble import Ensemble, is_bundle, is_ensemble, load_ensemble
 from aminet_train.judging.answers import PatientAnswer, answer, vote

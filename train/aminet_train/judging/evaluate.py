@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from aminet_train.cohort.prepared import PreparedPatient
+from aminet_train.cohort.prepared_patient import PreparedPatient
 from aminet_train.judging.answers import answer, evaluate_answers
 from aminet_train.preprocessing import SINGLE_SLICE, SliceWindow
 from aminet_train.thresholds import ChosenRule

@@ -11,7 +11,7 @@ import numpy as np
 
 from aminet_runtime.errors import InputInconsistent, InputMissing, UsageError
 from aminet_train.cohort.pool import PatientPool
-from aminet_train.cohort.prepared import PreparedPatient
+from aminet_train.cohort.prepared_patient import PreparedPatient
 from aminet_train.cohort.splits import Split
 from aminet_train.judging.answers import (
     PatientAnswer,

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from aminet_train.cohort.prepared import CELL_GRID, PreparedPatient
+from aminet_train.cohort.prepared_patient import CELL_GRID, PreparedPatient
 from aminet_train.judging.answers import affected_regions
 from aminet_train.judging.candidates import Candidate
 from aminet_train.judging.evaluation import Judged

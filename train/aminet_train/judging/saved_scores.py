@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from aminet_runtime.publish import write_whole
-from aminet_train.cohort.prepared import PreparedPatient
+from aminet_train.cohort.prepared_patient import PreparedPatient
 from aminet_train.judging.answers import PatientAnswer
 
 RULE_FILE = "rule.json"

@@ -20,7 +20,8 @@ from aminet_runtime.publish import write_whole
 from aminet_runtime.regions import REGION_COUNT
 from aminet_train.checkpoint import ABOUT_FILE, CheckpointInfo, save_checkpoint
 from aminet_train.cohort.patients import PatientsBySplit, gather_patients
-from aminet_train.cohort.prepared import PreparedCohort, PreparedPatient
+from aminet_train.cohort.prepared import PreparedCohort
+from aminet_train.cohort.prepared_patient import PreparedPatient
 from aminet_train.cohort.splits import Split
 from aminet_train.judging.answers import affected_regions
 from aminet_train.judging.curves import sweep

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aminet_runtime.errors import InputInconsistent, InputMissing
-from aminet_train.cohort.prepared import PreparedPatient
+from aminet_train.cohort.prepared_patient import PreparedPatient
 from aminet_train.judging.answers import PatientAnswer, affected_regions
 
 
