@@ -52,8 +52,8 @@ def test_configs_come_back_from_a_checkpoint(config):
     assert config_from_json(approach, asdict(config)) == config
 
 
-def start(head: Head, size_px: tuple[int, int]) -> nn.Module:
-    tables = {"model": "mobilenetv2", "data": ["x"], "weights": "none", "network": {"head": head}}
+def start(head: Head, size_px: tuple[int, int], model: str = "mobilenetv2") -> nn.Module:
+    tables = {"model": model, "data": ["x"], "weights": "none", "network": {"head": head}}
     channels = "arterial+atlas" if head is Head.ATLAS else "arterial"
     preprocessing = PreprocessingConfig.from_preset(channels, size_px=size_px)
     return starting_network(resolve(tables), preprocessing, SliceDataset([])).eval()
@@ -65,6 +65,11 @@ def test_a_run_with_a_map_refuses_edges_that_strides_do_not_divide(head, size_px
     message = f"--head {head} wants .* multiples of 32, not {size_px[0]} x {size_px[1]}; prepare"
     with pytest.raises(UsageError, match=message):
         start(head, size_px)
+
+
+def test_efficientformerv2_refuses_edges_that_its_attention_does_not_divide():
+    with pytest.raises(UsageError, match=r"efficientformerv2 wants .* multiples of 32"):
+        start(Head.GAP, (100, 100), "efficientformerv2")
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from aminet_train.networks import (
     build_network,
     takes_any_size,
 )
+from aminet_train.networks.efficientformerv2 import EfficientFormerV2Config
 from aminet_train.networks.heads import HEADS_WITH_MAP
 from aminet_train.networks.weights import (
     has_folded_batch_norm,
@@ -108,14 +109,21 @@ def _require_atlas(config: TrainConfig, preprocessing: PreprocessingConfig) -> N
 
 
 def _require_whole_cells(config: TrainConfig, preprocessing: PreprocessingConfig) -> None:
-    head = getattr(config.network, "head", None)
     height, width = preprocessing.size_px
-    if head in HEADS_WITH_MAP and (height % COARSEST_STRIDE or width % COARSEST_STRIDE):
+    picky = _who_wants_whole_cells(config)
+    if picky is not None and (height % COARSEST_STRIDE or width % COARSEST_STRIDE):
         raise UsageError(
-            f"--head {head} wants images whose edges are multiples of {COARSEST_STRIDE}, "
+            f"{picky} wants images whose edges are multiples of {COARSEST_STRIDE}, "
             f"not {height} x {width}",
             hint="prepare with another --size",
         )
+
+
+def _who_wants_whole_cells(config: TrainConfig) -> str | None:
+    head = getattr(config.network, "head", None)
+    if head in HEADS_WITH_MAP:
+        return f"--head {head}"
+    return config.approach.value if isinstance(config.network, EfficientFormerV2Config) else None
 
 
 def _some_batches(training: SliceDataset) -> list[Tensor]:
