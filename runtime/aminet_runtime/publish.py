@@ -48,7 +48,7 @@ def write_whole(path: Path, data: bytes) -> None:
     Raises:
         OutputNotWritable: The disk or the permissions do not allow it; an old file is untouched.
     """
-    with _as_output_errors(path):
+    with as_output_errors(path):
         _prepare_parent(path)
         temporary = _temporary_beside(path)
         try:
@@ -66,7 +66,7 @@ def write_new(path: Path, data: bytes) -> None:
         OutputExists: There is something of this name; it is untouched.
         OutputNotWritable: The disk or the permissions do not allow it.
     """
-    with _as_output_errors(path):
+    with as_output_errors(path):
         _prepare_parent(path)
         refuse_existing(path)
         temporary = _temporary_beside(path)
@@ -92,14 +92,14 @@ def publish_folder(path: Path) -> Iterator[Path]:
         OutputExists: There is a folder with something in it.
         OutputNotWritable: The disk or the permissions do not allow it.
     """
-    with _as_output_errors(path):
+    with as_output_errors(path):
         _prepare_parent(path)
         _refuse_filled(path)
         building = _temporary_beside(path)
         building.mkdir()
     try:
         yield building
-        with _as_output_errors(path):
+        with as_output_errors(path):
             _sync_tree(building)
             _rename_folder(building, path)
             _sync_folder(path.parent)
@@ -127,13 +127,30 @@ def require_writable_folder(folder: Path) -> None:
         OutputNotWritable: The folder cannot be made, is none, or takes no file.
     """
     probe = folder / "probe"
-    with _as_output_errors(folder):
+    with as_output_errors(folder):
         _prepare_parent(probe)
         temporary = _temporary_beside(probe)
         try:
             _write_synced(temporary, b"probe")
         finally:
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def as_output_errors(path: Path) -> Iterator[None]:
+    """Translate what the operating system refuses in the block; errors of our own pass.
+
+    Raises:
+        OutputNotWritable: The disk or the permissions do not allow it, or the name cannot be.
+    """
+    try:
+        yield
+    except AminetError:  # some of ours are OSErrors, too
+        raise
+    except OSError as error:
+        raise _translated(error, path) from error
+    except ValueError as error:  # a null in the name
+        raise _bad_name(path) from error
 
 
 def _prepare_parent(path: Path) -> None:
@@ -234,19 +251,6 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-
-
-@contextlib.contextmanager
-def _as_output_errors(path: Path) -> Iterator[None]:
-    """Translate what the operating system refuses; errors of our own pass."""
-    try:
-        yield
-    except AminetError:  # some of ours are OSErrors, too
-        raise
-    except OSError as error:
-        raise _translated(error, path) from error
-    except ValueError as error:  # a null in the name
-        raise _bad_name(path) from error
 
 
 def _translated(error: OSError, path: Path) -> OutputNotWritable:

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """One patient, from a folder or any other source of slices, to his folder of a prepared cohort."""
 
-import errno
 import hashlib
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -14,8 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aminet_runtime.errors import InputInconsistent, OutputExists, OutputNotWritable
-from aminet_runtime.publish import CASE_NO_SPACE, CASE_NOT_WRITABLE, publish_folder
+from aminet_runtime.errors import InputInconsistent, OutputExists
+from aminet_runtime.publish import as_output_errors, publish_folder
 from aminet_train.cohort.prepared import (
     ALL_SLICES,
     PATIENT_FILE,
@@ -95,7 +94,7 @@ def prepare_patient(source: PatientSource, plan: PreparePlan) -> None:
     images = _views(source, kept, plan.preprocessing)
     scan = source.about()
     try:
-        with publish_folder(target) as building, _as_output_errors(target):
+        with publish_folder(target) as building, as_output_errors(target):
             write_patient_arrays(building, images, kept, truth=truth, scan=scan)
     except OutputExists:
         if not (target / PATIENT_FILE).exists():  # else a run beside ours was faster
@@ -109,27 +108,9 @@ def remove_patient(patient_id: str, plan: PreparePlan) -> None:
         OutputNotWritable: The permissions do not allow it.
     """
     target = plan.folder_of(patient_id)
-    with _as_output_errors(target), suppress(FileNotFoundError):
+    with as_output_errors(target), suppress(FileNotFoundError):
         (target / PATIENT_FILE).unlink(missing_ok=True)  # first: without it he is not prepared
         shutil.rmtree(target)
-
-
-@contextmanager
-def _as_output_errors(target: Path) -> Iterator[None]:
-    """Translate what the operating system refuses, as `aminet_runtime.publish` does."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise OutputNotWritable(
-                "there is no space left", case=CASE_NO_SPACE, path=target, hint="free some"
-            ) from error
-        raise OutputNotWritable(
-            f"cannot be written ({error.strerror or error})",
-            case=CASE_NOT_WRITABLE,
-            path=target,
-            hint="check the permissions and the disk",
-        ) from error
 
 
 def choose_slices(
