@@ -61,6 +61,20 @@ def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def dotted(tables: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Name each value of nested tables by its dotted key: {"a": {"b": 1}} to {"a.b": 1}.
+
+    Args:
+        tables: Values, and tables of values.
+        above: What all names begin with.
+    """
+    named: dict[str, Any] = {}
+    for key, value in tables.items():
+        is_table = isinstance(value, Mapping)
+        named |= dotted(value, f"{above}{key}.") if is_table else {above + key: value}
+    return named
+
+
 def to_tables(config: Any) -> dict[str, Any]:
     """Turn a dataclass into tables of plain values."""
     return {field.name: _plain(getattr(config, field.name)) for field in fields(config)}

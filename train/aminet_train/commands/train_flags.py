@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from aminet_train.fitting.defaults import MASK_DEFAULTS, MODEL_DEFAULTS
+from aminet_train.settings import dotted
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +197,7 @@ def given_settings(options: argparse.Namespace) -> dict[str, Any]:
 def defaults_table() -> str:
     """Show the defaults that differ from network to network."""
     rows = [("", *MODEL_DEFAULTS)]
-    flat = {model: _flat(tables) for model, tables in MODEL_DEFAULTS.items()}
+    flat = {model: dotted(tables) for model, tables in MODEL_DEFAULTS.items()}
     for flag in (flag for flags in GROUPS.values() for flag in flags):
         values = [flat[model].get(flag.setting) for model in MODEL_DEFAULTS]
         if any(value is not None for value in values):
@@ -219,16 +220,6 @@ def _add(group: Any, flag: Flag) -> None:
 
 
 def _mask_flags() -> str:
-    flat = _flat(MASK_DEFAULTS)
+    flat = dotted(MASK_DEFAULTS)
     names = {flag.setting: flag.name for flags in GROUPS.values() for flag in flags}
     return " ".join(f"--{names[setting]} {value}" for setting, value in flat.items())
-
-
-def _flat(tables: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in tables.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{above}{key}.")
-        else:
-            flat[above + key] = value
-    return flat

@@ -13,6 +13,7 @@ from typing import Any
 
 from aminet_runtime.errors import InputDamaged, InputInconsistent, UsageError
 from aminet_runtime.publish import write_whole
+from aminet_train.settings import dotted
 from aminet_train.tuning.space import Choice, Range, Space
 from aminet_train.tuning.trials import Trial
 
@@ -137,20 +138,12 @@ def _by_option(search: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "--model": search["model"],
         "--data": ", ".join(cohorts),
-        **_with_dots(search["settings"], "--config "),
+        **dotted(search["settings"], "--config "),
         "--epochs": search["epochs"],
         "--grace": search["grace_epochs"],
         "--reduction": search["reduction"],
-        **_with_dots(search["space"], "the space of "),
+        **dotted(search["space"], "the space of "),
     }
-
-
-def _with_dots(tables: Mapping[str, Any], above: str) -> dict[str, Any]:
-    named: dict[str, Any] = {}
-    for key, value in tables.items():
-        is_table = isinstance(value, Mapping)
-        named |= _with_dots(value, f"{above}{key}.") if is_table else {above + key: value}
-    return named
 
 
 def _require_same_names(known: Sequence[Trial], plan: TunePlan) -> None:
