@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from aminet_export.slices import cached_slice_hu
 from aminet_runtime.errors import InputDamaged, InputInconsistent, InputMissing
 from aminet_runtime.regions import REGION_COUNT
+from aminet_train.cohort.patients import held_out_among
 from aminet_train.cohort.prepared_patient import PreparedPatient
 from aminet_train.cohort.splits import HELD_OUT, Split
 from aminet_train.preprocessing import Preprocessing, SliceWindow
@@ -82,13 +83,13 @@ def require_training_only(
         InputInconsistent: One is; the message names its patient.
     """
     used = {chosen.patient.fingerprint: chosen.patient.patient_id for chosen in slices}
-    for split in HELD_OUT:
-        for patient in patients[split]:
-            if patient.fingerprint in used:
-                raise InputInconsistent(
-                    f"{used[patient.fingerprint]} calibrates, but is a {split} patient",
-                    hint="calibrate on training patients only",
-                )
+    seen = held_out_among(patients, used)
+    if seen is not None:
+        split, patient = seen
+        raise InputInconsistent(
+            f"{used[patient.fingerprint]} calibrates, but is a {split} patient",
+            hint="calibrate on training patients only",
+        )
 
 
 def calibration_hu(chosen: CalibrationSlice, preprocessing: Preprocessing) -> NDArray[np.float32]:

@@ -22,7 +22,7 @@ from aminet_runtime.errors import (
     ModelIncompatible,
 )
 from aminet_train.checkpoint import CheckpointInfo, load_model
-from aminet_train.cohort.patients import PatientsBySplit, gather_patients
+from aminet_train.cohort.patients import PatientsBySplit, gather_patients, held_out_among
 from aminet_train.cohort.prepared import PreparedCohort
 from aminet_train.cohort.prepared_patient import PreparedPatient
 from aminet_train.cohort.splits import HELD_OUT, Split
@@ -227,12 +227,11 @@ def _require_all_slices(patients: PatientsBySplit) -> None:
 
 def _require_unseen(info: CheckpointInfo, patients: PatientsBySplit) -> None:
     """Compare with the scans that the checkpoint was trained on, whatever they are called now."""
-    learned = info.learned
-    for split in HELD_OUT:
-        for patient in patients[split]:
-            if patient.fingerprint in learned:
-                raise InputInconsistent(
-                    f"the network was trained on {split} patient {patient.patient_id}",
-                    case=CASE_DATA,
-                    hint="name the data that the network was trained with",
-                )
+    seen = held_out_among(patients, info.learned)
+    if seen is not None:
+        split, patient = seen
+        raise InputInconsistent(
+            f"the network was trained on {split} patient {patient.patient_id}",
+            case=CASE_DATA,
+            hint="name the data that the network was trained with",
+        )

@@ -2,14 +2,20 @@
 """The patients of one or several prepared cohorts, by split, guarded against leaks."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from aminet_runtime.errors import InputInconsistent
 from aminet_train.cohort.prepared import PreparedCohort
 from aminet_train.cohort.prepared_patient import PreparedPatient
-from aminet_train.cohort.splits import Split, check_groups_apart, check_no_leak, read_splits
+from aminet_train.cohort.splits import (
+    HELD_OUT,
+    Split,
+    check_groups_apart,
+    check_no_leak,
+    read_splits,
+)
 
 PatientsBySplit = dict[Split, list[PreparedPatient]]
 
@@ -49,6 +55,18 @@ def check_patients_apart(patients: PatientsBySplit) -> None:
     check_groups_apart(
         {split: {p.patient_id: p.group for p in group} for split, group in patients.items()}
     )
+
+
+def held_out_among(
+    patients: Mapping[Split, Sequence[PreparedPatient]], fingerprints: Container[str]
+) -> tuple[Split, PreparedPatient] | None:
+    """Find a validation or test patient whose scan is among some, whatever he is called now.
+
+    Returns:
+        His split and himself, the first one; None if there is none.
+    """
+    held_out = ((split, patient) for split in HELD_OUT for patient in patients[split])
+    return next((pair for pair in held_out if pair[1].fingerprint in fingerprints), None)
 
 
 def _require_alike(cohorts: Sequence[PreparedCohort]) -> None:

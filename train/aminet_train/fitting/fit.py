@@ -5,8 +5,8 @@ from pathlib import Path
 
 from aminet_runtime.errors import InputInconsistent, InputMissing
 from aminet_train.checkpoint import CheckpointInfo, load_info
-from aminet_train.cohort.patients import PatientsBySplit, gather_patients
-from aminet_train.cohort.splits import HELD_OUT, Split
+from aminet_train.cohort.patients import PatientsBySplit, gather_patients, held_out_among
+from aminet_train.cohort.splits import Split
 from aminet_train.fitting.config import TrainConfig
 from aminet_train.fitting.dataset import SliceDataset
 from aminet_train.fitting.processes import is_first_process
@@ -94,12 +94,10 @@ def _gather(config: TrainConfig) -> RunData:
 
 
 def _require_unseen(before: CheckpointInfo, patients: PatientsBySplit) -> None:
-    learned = before.learned
-    for split in HELD_OUT:
-        for patient in patients[split]:
-            if patient.fingerprint in learned:
-                raise InputInconsistent(
-                    f"the network to start from has learned from {split} patient "
-                    f"{patient.patient_id}",
-                    hint="start from another one, or leave the patient out",
-                )
+    seen = held_out_among(patients, before.learned)
+    if seen is not None:
+        split, patient = seen
+        raise InputInconsistent(
+            f"the network to start from has learned from {split} patient {patient.patient_id}",
+            hint="start from another one, or leave the patient out",
+        )
