@@ -24,7 +24,7 @@ def model_card(metadata: Metadata, contents: BundleContents) -> str:
         _processors(verdict),
         _limits(metadata, contents, words),
     )
-    return "\n".join(part for part in parts if part)
+    return "\n".join(parts)
 
 
 def _summary(metadata: Metadata, contents: BundleContents, words: "_Words") -> str:
