@@ -22,8 +22,9 @@ POLL_SECONDS = 0.005
 POLLS_A_TREE = 10
 """Children are looked for more rarely, since that walks through all processes of the machine."""
 
-SLOW_FACTOR, SLOW_ROUNDS = 3.0, 2
-"""A command that takes three times as long as the first is counted in two rounds."""
+SLOW_FACTOR = 3.0
+SLOW_RUNS = 2
+"""A command that takes three times as long as the first is run twice, and both are counted."""
 
 LONGEST_RUN_S = 1800.0
 MIB = 1024 * 1024
@@ -107,8 +108,9 @@ def run_interleaved(
 ) -> list[Runs]:
     """Run every command once per round, in turn, after one round that is not counted.
 
-    What takes far longer than the first command is counted in fewer rounds: its ratio to the first
-    is large, and need not be known to the percent.
+    What takes far longer than the first command is run twice and no more, the round that is not
+    counted being one of the two: its ratio to the first is large, need not be known to the percent,
+    and hardly depends on what is cached.
 
     Args:
         commands: Name to argument list.
@@ -122,17 +124,18 @@ def run_interleaved(
     """
     turns = list(commands)
     total, done = (rounds + 1) * len(turns), 0
+    slow: set[str] = set()
     runs: dict[str, list[Run]] = {name: [] for name in turns}
     for number in range(rounds + 1):
         for name in turns:
             runs[name].append(run_once(commands[name], cores=cores, environment=environment))
             done += 1
             on_progress(done, total)
-        if number == SLOW_ROUNDS:
-            slow = [name for name in turns if _is_slow(runs[name], runs[turns[0]])]
+        if number + 1 == SLOW_RUNS:
+            slow = {name for name in turns if _is_slow(runs[name], runs[turns[0]])}
             total -= len(slow) * (rounds - number)
             turns = [name for name in turns if name not in slow]
-    return [Runs(name, tuple(found[1:])) for name, found in runs.items()]
+    return [Runs(name, tuple(found if name in slow else found[1:])) for name, found in runs.items()]
 
 
 def _is_slow(runs: Sequence[Run], first: Sequence[Run]) -> bool:

@@ -61,7 +61,7 @@ def test_commands_take_turns_and_the_first_round_is_not_counted(tmp_path):
     assert seen[-1] == (6, 6)
 
 
-def test_a_command_that_takes_far_longer_is_counted_in_fewer_rounds(monkeypatch):
+def test_a_command_that_takes_far_longer_is_run_twice(monkeypatch):
     walls_s = {"quick": 1.0, "similar": 2.9, "slow": 10.0}
     order: list[str] = []
 
@@ -78,8 +78,7 @@ def test_a_command_that_takes_far_longer_is_counted_in_fewer_rounds(monkeypatch)
         on_progress=lambda done, total: seen.append((done, total)),
     )
     assert {one.name: len(one.runs) for one in runs} == {"quick": 4, "similar": 4, "slow": 2}
-    assert order[:3] == ["quick", "similar", "slow"]
-    assert order[-2:] == ["quick", "similar"]
+    assert order == ["quick", "similar", "slow"] * 2 + ["quick", "similar"] * 3
     assert seen[-1][0] == len(order)
 
 
