@@ -18,10 +18,12 @@ from aminet_runtime.errors import ModelIncompatible
 from aminet_runtime.patient import Channel
 from aminet_train.checkpoint import load_info, load_model
 from aminet_train.networks import CONFIG_TYPES, Approach
+from aminet_train.networks.atlas_head import COARSE_STRIDE, FINE_STRIDE
 from aminet_train.preprocessing import PreprocessingConfig
 
-GAP_CELLS = 0.045
-"""Cells of the evidence for each pixel along an edge: 1/32 with the pooled head, 1/16 dense."""
+GAP_CELLS, COARSE_CELLS = 0.045, 0.18
+"""Cells of the evidence for each pixel along an edge: 1/32 with the pooled head, 1/16 dense; 1/8 or
+1/4 with the atlas head."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +100,17 @@ def _save_untrained(bundle: Bundle, folder: Path) -> None:
     write_untrained_checkpoint(plan, folder)
 
 
-def _head_of(bundle: Bundle) -> dict[str, str]:
-    """Tell the head by the atlas, or the evidence: a dense head has four times as many cells."""
+def _head_of(bundle: Bundle) -> dict[str, str | int]:
+    """Tell the head by the atlas, and by how many cells its evidence has."""
     contract = bundle.metadata.input
-    if Channel.ATLAS in contract.channels:
-        return {"head": "atlas"}
     height, width = contract.network_size_px
     model = shared_core().read_model(model=bundle.model_xml, weights=bundle.model_bin)
     model.reshape([1, contract.planes, height, width])
-    cells = model.output("evidence").get_shape()[2]
-    return {"head": "dense" if cells / height > GAP_CELLS else "gap"}
+    share = model.output("evidence").get_shape()[2] / height
+    if Channel.ATLAS in contract.channels:
+        stride = COARSE_STRIDE if share < COARSE_CELLS else FINE_STRIDE
+        return {"head": "atlas", "map_stride": stride}
+    return {"head": "dense" if share > GAP_CELLS else "gap"}
 
 
 def _require_same_input(bundle: Bundle, checkpoint: Path) -> None:

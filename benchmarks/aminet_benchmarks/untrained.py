@@ -32,7 +32,7 @@ class UntrainedPlan:
     approach: Approach
     preprocessing: PreprocessingConfig
     regions: Regions = field(default_factory=Regions.numbered)
-    settings: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str | int] = field(default_factory=dict)
 
 
 def write_untrained_checkpoint(

@@ -108,14 +108,32 @@ def load_network(folder: Path, info: CheckpointInfo) -> nn.Module:
         in_channels=in_channels(info.preprocessing, info.window),
         size_px=info.preprocessing.size_px,
     )
+    load_weights(folder, network)
+    return network.eval()
+
+
+def load_weights(folder: Path, network: nn.Module, *, may_lack: str | None = None) -> None:
+    """Load the weights of a checkpoint into a network.
+
+    Args:
+        folder: The checkpoint.
+        network: Changed.
+        may_lack: Start of the names of weights that stay as they are if the checkpoint has none.
+
+    Raises:
+        ModelInvalid: The weights are truncated, pickled or not finite.
+        ModelIncompatible: They are of another architecture.
+    """
     state = _read_weights(folder / WEIGHTS_FILE)
+    if may_lack is not None and not any(name.startswith(may_lack) for name in state):
+        own = network.state_dict()
+        state |= {name: own[name] for name in own if name.startswith(may_lack)}
     try:
         network.load_state_dict(state)
     except RuntimeError as cause:
         raise ModelIncompatible(
             "the weights are of another network", path=folder / WEIGHTS_FILE, hint="train again"
         ) from cause
-    return network.eval()
 
 
 def load_model(folder: Path) -> tuple[CheckpointInfo, DeployableModel]:

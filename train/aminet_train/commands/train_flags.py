@@ -44,6 +44,12 @@ GROUPS: Mapping[str, Sequence[Flag]] = {
             f"regions of the patient's atlas, a channel of the data, {PER_MODEL}",
             ("gap", "dense", "territory", "atlas"),
         ),
+        Flag(
+            "map-stride",
+            "network.map_stride",
+            int,
+            "of --head atlas: pixels along a cell of its clot map, 8 or 4; default 8",
+        ),
         Flag("masks", "masks", bool, "learn from the clot masks too: " + "MASKS"),
         Flag(
             "padding",
@@ -90,7 +96,7 @@ GROUPS: Mapping[str, Sequence[Flag]] = {
             "start-from",
             "start_from",
             Path,
-            "go on from the weights of another run",
+            "go on from the weights of another run; its map may be coarser",
             None,
             "CHECKPOINT",
         ),

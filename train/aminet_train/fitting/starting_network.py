@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from aminet_runtime.errors import ModelIncompatible, UsageError
-from aminet_train.checkpoint import load_info, load_network
+from aminet_train.checkpoint import load_info, load_weights
 from aminet_train.fitting.config import TrainConfig
 from aminet_train.fitting.dataset import SliceDataset
 from aminet_train.networks import (
@@ -16,7 +16,9 @@ from aminet_train.networks import (
     backbone_of,
     build_network,
     takes_any_size,
+    without_refinement,
 )
+from aminet_train.networks.atlas_head import REFINEMENT_WEIGHTS
 from aminet_train.networks.efficientformerv2 import EfficientFormerV2Config
 from aminet_train.networks.heads import HEADS_WITH_MAP
 from aminet_train.networks.weights import (
@@ -61,7 +63,6 @@ def starting_network(
     """
     _require_whole_cells(config, preprocessing)
     if config.start_from is not None:
-        _require_atlas(config, preprocessing)
         return _continued(config, preprocessing, config.start_from).train()
     network = random_network(config, preprocessing)
     if config.weights == NO_WEIGHTS:
@@ -80,19 +81,24 @@ def starting_network(
 def _continued(
     config: TrainConfig, preprocessing: PreprocessingConfig, checkpoint: Path
 ) -> nn.Module:
-    """Load another run's network, which may have seen smaller or larger images if any size fits."""
+    """Load another run's network.
+
+    It may have seen smaller or larger images if any size fits, and its clot map may be coarser.
+    """
     info = load_info(checkpoint)
     seen = info.preprocessing
     if takes_any_size(config.network):
         seen = replace(seen, size_px=preprocessing.size_px)
-    theirs = info.network, info.window, seen
-    ours = config.network, config.window, preprocessing
+    theirs = without_refinement(info.network), info.window, seen
+    ours = without_refinement(config.network), config.window, preprocessing
     for has, wanted in zip(theirs, ours, strict=True):
         if has != wanted:
             raise ModelIncompatible(
                 f"the checkpoint is of {has}", path=checkpoint, hint=f"wanted {wanted}"
             )
-    return load_network(checkpoint, info)
+    network = random_network(config, preprocessing)
+    load_weights(checkpoint, network, may_lack=REFINEMENT_WEIGHTS)
+    return network
 
 
 def _require_atlas(config: TrainConfig, preprocessing: PreprocessingConfig) -> None:

@@ -2,15 +2,15 @@
 """The networks: input 0..1 [N, C, h, w] in, logits [N, 15] and evidence [N, 15, h', w'] out."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from enum import StrEnum
 from typing import Any
 
 from torch import nn
 
-from aminet_train.networks.atlas_head import AtlasHead
+from aminet_train.networks.atlas_head import COARSE_STRIDE, AtlasHead
 from aminet_train.networks.efficientformerv2 import EfficientFormerV2, EfficientFormerV2Config
-from aminet_train.networks.heads import Head
+from aminet_train.networks.heads import Head, HeadConfig
 from aminet_train.networks.mobilenetv2 import MobileNetV2, MobileNetV2Config
 from aminet_train.networks.simple_cnn import SimpleCnn, SimpleCnnConfig
 from aminet_train.networks.spiral import SpiralConfig, SpiralMaximum
@@ -84,6 +84,11 @@ def learn_mirror(network: nn.Module, mirror: Sequence[int] | None) -> None:
     for module in network.modules():
         if isinstance(module, AtlasHead):
             module.set_mirror(mirror)
+
+
+def without_refinement(config: NetworkConfig) -> NetworkConfig:
+    """Return the network whose clot map is coarse: that part of it a finer one may begin with."""
+    return replace(config, map_stride=COARSE_STRIDE) if isinstance(config, HeadConfig) else config
 
 
 def takes_any_size(config: NetworkConfig) -> bool:

@@ -6,6 +6,7 @@ region, so all regions share one answer and learn it together. And which region 
 known: the atlas is an input.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -13,75 +14,81 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from aminet_runtime.regions import REGION_COUNT
-from aminet_train.networks.pyramid import lift
+from aminet_train.networks.pyramid import Maps, Widths, lift
 from aminet_train.preprocessing import ATLAS_WINDOW
 
-SAMPLES = 4
-"""Atlas voxels along each edge of a cell of the map; the map is at stride 8, so every other one."""
 STEP_PX = 2
+"""Every other atlas voxel is looked at: 16 of a cell at stride 8, 4 of one at stride 4."""
 
 NO_SHARE = 1e-5
 """Stands for a region that a cell has nothing of: its logit is 11.5 below the clot's."""
 
-TISSUE_FEATURES = 64
+COARSE_STRIDE, FINE_STRIDE = 8, 4
+"""Edges that a cell of the clot map may have, in pixels of the network's input."""
+REFINED_FEATURES = 32
+REFINEMENT_WEIGHTS = "head.refinement."
+"""Start of the names of the weights that only the finer map has."""
+
+TISSUE_STRIDE, TISSUE_FEATURES = 32, 64
 RARE_CELL_LOGIT = -6.0
 """Start at a probability of .0025 a cell: clots are rare, and so is the first loss."""
 
 
 class AtlasHead(nn.Module):
-    """Clot logits at stride 8 under the atlas, and each region's tissue beside the other side's.
+    """Clot logits under the atlas, and each region's tissue beside the other side's.
 
     The logit of a region in a cell is the clot's logit there plus the logarithm of the region's
     share of the cell; a slice's logit is their soft maximum (logsumexp), plus what the region's
     mean features, compared with those of the mirrored region, tell of its tissue.
 
     Args:
-        finest: Features at stride 8.
-        fine: Features at stride 16.
-        coarse: Features at stride 32.
+        widths: Features of the backbone.
         width: Of the map's own features.
+        map_stride: Of the clot map, 8 or 4.
         dropout: Before the classifiers.
     """
 
     numbers: Tensor
 
-    def __init__(self, finest: int, fine: int, coarse: int, *, width: int, dropout: float) -> None:
+    def __init__(self, widths: Widths, *, width: int, map_stride: int, dropout: float) -> None:
         super().__init__()
-        self.finest = nn.Conv2d(finest, width, kernel_size=1)
-        self.fine = nn.Conv2d(fine, width, kernel_size=1)
-        self.coarse = nn.Conv2d(coarse, width, kernel_size=1)
+        self.finest = nn.Conv2d(widths.stride_8, width, kernel_size=1)
+        self.fine = nn.Conv2d(widths.stride_16, width, kernel_size=1)
+        self.coarse = nn.Conv2d(widths.stride_32, width, kernel_size=1)
         self.mix_fine = nn.Conv2d(width, width, kernel_size=3, padding=1)
         self.mix_finest = nn.Conv2d(width, width, kernel_size=3, padding=1)
         self.dropout = nn.Dropout2d(dropout)
         self.clot = nn.Conv2d(width, 1, kernel_size=1)
         nn.init.constant_(self.clot.bias, RARE_CELL_LOGIT)  # type: ignore[arg-type]  # bias is on
+        self.map_stride = map_stride
+        if map_stride == FINE_STRIDE:
+            self.refinement = Refinement(widths.stride_4, width)
         self.share_weight = nn.Parameter(torch.ones(()))
         self.region_bias = nn.Parameter(torch.zeros(REGION_COUNT, 1, 1))
-        self.tissue = TissueLook(coarse, dropout)
+        self.tissue = TissueLook(widths.stride_32, dropout)
         numbers = torch.arange(REGION_COUNT, dtype=torch.float32).view(1, -1, 1, 1)
         self.register_buffer("numbers", numbers, persistent=False)
 
-    def forward(
-        self, finest: Tensor, fine: Tensor, coarse: Tensor, atlas: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, maps: Maps, atlas: Tensor) -> tuple[Tensor, Tensor]:
         """Map features and atlas to the slice's answer.
 
         Args:
-            finest: [N, F, h / 8, w / 8].
-            fine: [N, F, h / 16, w / 16].
-            coarse: [N, F, h / 32, w / 32].
+            maps: Of the backbone.
             atlas: [N, 1, h, w], the region of each voxel as a share of `ATLAS_WINDOW`.
 
         Returns:
-            Logits [N, 15] and evidence, logits of cells [N, 15, h / 8, w / 8].
+            Logits [N, 15] and evidence, logits of cells [N, 15, h / stride, w / stride].
         """
         shares = self._shares(atlas)
-        mixed = lift(self.coarse(coarse), self.fine(fine), self.mix_fine)
-        mixed = lift(mixed, self.finest(finest), self.mix_finest)
+        mixed = lift(self.coarse(maps.stride_32), self.fine(maps.stride_16), self.mix_fine)
+        mixed = lift(mixed, self.finest(maps.stride_8), self.mix_finest)
         clot = self.clot(self.dropout(mixed))  # (N, 1, h / 8, w / 8)
+        if self.map_stride == FINE_STRIDE:
+            clot = self.refinement(clot, mixed, maps.stride_4)
         share = self.share_weight * torch.log(shares.clamp_min(NO_SHARE))
         evidence: Tensor = clot + self.region_bias + share
-        return torch.logsumexp(evidence, dim=(2, 3)) + self.tissue(coarse, shares), evidence
+        pooled = torch.logsumexp(evidence, dim=(2, 3))
+        return pooled + self.tissue(maps.stride_32, self._coarse_shares(shares)), evidence
 
     def set_mirror(self, mirror: Sequence[int] | None) -> None:
         """Say which region lies on the other side of each; at first that is each itself."""
@@ -89,11 +96,42 @@ class AtlasHead(nn.Module):
             self.tissue.mirror.copy_(torch.tensor(mirror))
 
     def _shares(self, atlas: Tensor) -> Tensor:
-        """Return each region's share of each cell, [N, 15, h / 8, w / 8] in 0..1."""
+        """Return each region's share of each cell of the map, [N, 15, h', w'] in 0..1."""
         voxels = atlas[:, :, ::STEP_PX, ::STEP_PX] * ATLAS_WINDOW[1]
         # nearer than half a region, for a share of the window is rounded
         is_region = ((voxels - self.numbers).abs() < 0.5).to(atlas.dtype)
-        return F.avg_pool2d(is_region, SAMPLES)
+        return F.avg_pool2d(is_region, self.map_stride // STEP_PX)
+
+    def _coarse_shares(self, shares: Tensor) -> Tensor:
+        return F.avg_pool2d(shares, TISSUE_STRIDE // self.map_stride)
+
+
+class Refinement(nn.Module):
+    """Says which quarter of a cell at stride 8 holds the clot, from finer features.
+
+    A cell at stride 8 is 10 mm wide where a head fills 192 pixels, and more than one region lies
+    in it at every border. At first all four quarters get the cell's own logit, so that a network
+    may learn the coarse map first and go on from there.
+    """
+
+    def __init__(self, finest: int, width: int) -> None:
+        super().__init__()
+        self.finest = nn.Conv2d(finest, REFINED_FEATURES, kernel_size=1)
+        self.mixed = nn.Conv2d(width, REFINED_FEATURES, kernel_size=1)
+        self.mix = nn.Conv2d(REFINED_FEATURES, REFINED_FEATURES, kernel_size=3, padding=1)
+        self.clot = nn.Conv2d(REFINED_FEATURES, 1, kernel_size=1)
+        for start in self.clot.parameters():
+            nn.init.zeros_(start)
+
+    def forward(self, clot: Tensor, mixed: Tensor, finest: Tensor) -> Tensor:
+        """Map logits [N, 1, h, w] and features [N, F, h, w] to logits [N, 1, 2 h, 2 w].
+
+        The features at half the stride are [N, F, 2 h, 2 w].
+        """
+        quarters = F.interpolate(clot, scale_factor=2.0, mode="nearest") - math.log(4)
+        features = lift(self.mixed(mixed), self.finest(finest), self.mix)
+        refined: Tensor = quarters + self.clot(features)
+        return refined
 
 
 class TissueLook(nn.Module):
@@ -117,12 +155,12 @@ class TissueLook(nn.Module):
         self.register_buffer("mirror", torch.arange(REGION_COUNT))
 
     def forward(self, coarse: Tensor, shares: Tensor) -> Tensor:
-        """Map features [N, F, h / 32, w / 32] and shares [N, 15, h / 8, w / 8] to logits [N, 15].
+        """Map features [N, F, h, w] and each region's share of their cells to logits [N, 15].
 
-        A region that the slice has nothing of gets 0.
+        The shares are [N, 15, h, w]. A region that the slice has nothing of gets 0.
         """
         features = F.relu6(self.reduce(coarse)).flatten(2)  # (N, T, cells)
-        weights = F.avg_pool2d(shares, 4).flatten(2)  # (N, 15, cells)
+        weights = shares.flatten(2)  # (N, 15, cells)
         area = weights.sum(dim=2)
         means = weights @ features.transpose(1, 2) / (area.unsqueeze(2) + _LEAST_AREA)
         other = means[:, self.mirror]

@@ -6,26 +6,17 @@ from dataclasses import dataclass
 import timm
 from torch import Tensor, nn
 
-from aminet_train.networks.heads import Head, answer, image_channels, make_head
+from aminet_train.networks.heads import HeadConfig, answer, image_channels, make_head
 from aminet_train.networks.pyramid import Maps, Widths
 
 TIMM_NAME = "efficientformerv2_s0"
-FINEST_STAGE, FINE_STAGE = 1, 2
-"""The stages at strides 8 and 16; the one after them is at stride 32."""
-FINEST_FEATURES, FINE_FEATURES = 48, 96
+STAGES, FEATURES = (0, 1, 2), (32, 48, 96)
+"""Those at strides 4, 8 and 16, and their features; the one after them is at stride 32."""
 
 
 @dataclass(frozen=True, slots=True)
-class EfficientFormerV2Config:
-    """Attributes: `head` and `dropout` are ours."""
-
-    head: Head = Head.GAP
-    dropout: float = 0.2
-
-    def __post_init__(self) -> None:
-        """Refuse a share that cannot be meant."""
-        if not 0 <= self.dropout < 1:  # nor NaN
-            raise ValueError(f"dropout is 0 to 1 (1 excluded), not {self.dropout:g}")
+class EfficientFormerV2Config(HeadConfig):
+    """Attributes: those of `HeadConfig`."""
 
 
 class EfficientFormerV2(nn.Module):
@@ -46,8 +37,7 @@ class EfficientFormerV2(nn.Module):
             num_classes=0,
             img_size=size_px,
         )
-        widths = Widths(FINEST_FEATURES, FINE_FEATURES, self.backbone.num_features)
-        self.head = make_head(config.head, widths, dropout=config.dropout)
+        self.head = make_head(config, Widths(*FEATURES, self.backbone.num_features))
 
     def forward(self, network_input: Tensor) -> tuple[Tensor, Tensor]:
         """Map input 0..1 [N, C, h, w] to logits [N, 15] and evidence [N, 15, h', w']."""
@@ -60,4 +50,5 @@ class EfficientFormerV2(nn.Module):
         for stage in self.backbone.stages:
             maps = stage(maps)
             stages.append(maps)
-        return Maps(stages[FINEST_STAGE], stages[FINE_STAGE], self.backbone.norm(maps))
+        quarter, eighth, sixteenth = (stages[number] for number in STAGES)
+        return Maps(quarter, eighth, sixteenth, self.backbone.norm(maps))

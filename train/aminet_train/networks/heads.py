@@ -6,6 +6,7 @@ what the answer was made of.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from aminet_runtime.regions import REGION_COUNT
-from aminet_train.networks.atlas_head import AtlasHead
+from aminet_train.networks.atlas_head import COARSE_STRIDE, FINE_STRIDE, AtlasHead
 from aminet_train.networks.pyramid import Maps, Widths, lift
 
 
@@ -31,6 +32,30 @@ class Head(StrEnum):
 
     ATLAS = "atlas"
     """Clot and tissue in the regions of the patient's own atlas, which is an input."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeadConfig:
+    """What the heads ask for.
+
+    Attributes:
+        head: Which one.
+        dropout: Before the classifiers, 0 to 1.
+        map_stride: Of the clot map of the atlas head, 8 or 4 pixels of the network's input.
+    """
+
+    head: Head = Head.GAP
+    dropout: float = 0.2
+    map_stride: int = COARSE_STRIDE
+
+    def __post_init__(self) -> None:
+        """Refuse a share that cannot be meant, and a map that there is not."""
+        if not 0 <= self.dropout < 1:  # nor NaN
+            raise ValueError(f"dropout is 0 to 1 (1 excluded), not {self.dropout:g}")
+        if self.map_stride not in (COARSE_STRIDE, FINE_STRIDE):
+            raise ValueError(f"map_stride is 8 or 4, not {self.map_stride}")
+        if self.map_stride != COARSE_STRIDE and self.head is not Head.ATLAS:
+            raise ValueError("map_stride is of the atlas head, the others have one map each")
 
 
 HEADS_WITH_MAP = frozenset({Head.DENSE, Head.TERRITORY, Head.ATLAS})
@@ -119,21 +144,16 @@ def image_channels(head: Head, in_channels: int) -> int:
     return in_channels - 1 if head is Head.ATLAS else in_channels
 
 
-def make_head(head: Head, widths: Widths, *, dropout: float) -> AnyHead:
-    """Build the head of a backbone.
-
-    Args:
-        head: Which one.
-        widths: Features of the backbone.
-        dropout: Before the classifier.
-    """
-    fine, coarse = widths.fine, widths.coarse
+def make_head(config: HeadConfig, widths: Widths) -> AnyHead:
+    """Build the head of a backbone with some features."""
+    head, dropout = config.head, config.dropout
+    fine, coarse = widths.stride_16, widths.stride_32
     if head is Head.GAP:
         return GapHead(coarse, dropout)
     if head is Head.TERRITORY:
         return TerritoryHead(fine, coarse, width=DENSE_WIDTH, dropout=dropout)
     if head is Head.ATLAS:
-        return AtlasHead(widths.finest, fine, coarse, width=ATLAS_WIDTH, dropout=dropout)
+        return AtlasHead(widths, width=ATLAS_WIDTH, map_stride=config.map_stride, dropout=dropout)
     return DenseHead(fine, coarse, width=DENSE_WIDTH, dropout=dropout)
 
 
@@ -152,8 +172,8 @@ def answer(
     """
     if isinstance(head, AtlasHead):
         images, atlas = network_input[:, :-1], network_input[:, -1:]
-        return head(*features(images), atlas)  # type: ignore[no-any-return]  # nn.Module is untyped
+        return head(features(images), atlas)  # type: ignore[no-any-return]  # nn.Module is untyped
     maps = features(network_input)
     if isinstance(head, GapHead):
-        return head(maps.coarse)  # type: ignore[no-any-return]
-    return head(maps.fine, maps.coarse)  # type: ignore[no-any-return]
+        return head(maps.stride_32)  # type: ignore[no-any-return]
+    return head(maps.stride_16, maps.stride_32)  # type: ignore[no-any-return]

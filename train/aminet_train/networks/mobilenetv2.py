@@ -7,13 +7,12 @@ from enum import StrEnum
 import timm
 from torch import Tensor, nn
 
-from aminet_train.networks.heads import Head, answer, image_channels, make_head
+from aminet_train.networks.heads import HeadConfig, answer, image_channels, make_head
 from aminet_train.networks.pyramid import Maps, Widths
 
 TIMM_NAME = "mobilenetv2_100"
-FINEST_STAGE, FINE_STAGE = 2, 4
-"""The last stages at strides 8 and 16; those after them are at stride 32."""
-FINEST_FEATURES, FINE_FEATURES = 32, 96
+STAGES, FEATURES = (1, 2, 4), (24, 32, 96)
+"""The last ones at strides 4, 8 and 16, and their features; later stages are at stride 32."""
 
 
 class Padding(StrEnum):
@@ -30,17 +29,10 @@ _TIMM_PADDING = {Padding.SYMMETRIC: "", Padding.SAME: "same"}
 
 
 @dataclass(frozen=True, slots=True)
-class MobileNetV2Config:
-    """Attributes: `head` and `dropout` are ours; `padding` must fit the weights."""
+class MobileNetV2Config(HeadConfig):
+    """Attributes: `padding` must fit the weights; the others are those of `HeadConfig`."""
 
-    head: Head = Head.GAP
-    dropout: float = 0.2
     padding: Padding = Padding.SYMMETRIC
-
-    def __post_init__(self) -> None:
-        """Refuse a share that cannot be meant."""
-        if not 0 <= self.dropout < 1:  # nor NaN
-            raise ValueError(f"dropout is 0 to 1 (1 excluded), not {self.dropout:g}")
 
 
 class MobileNetV2(nn.Module):
@@ -55,8 +47,7 @@ class MobileNetV2(nn.Module):
             num_classes=0,
             pad_type=_TIMM_PADDING[config.padding],
         )
-        widths = Widths(FINEST_FEATURES, FINE_FEATURES, self.backbone.num_features)
-        self.head = make_head(config.head, widths, dropout=config.dropout)
+        self.head = make_head(config, Widths(*FEATURES, self.backbone.num_features))
 
     def forward(self, network_input: Tensor) -> tuple[Tensor, Tensor]:
         """Map input 0..1 [N, C, h, w] to logits [N, 15] and evidence [N, 15, h', w']."""
@@ -69,4 +60,5 @@ class MobileNetV2(nn.Module):
             maps = stage(maps)
             stages.append(maps)
         coarse = self.backbone.bn2(self.backbone.conv_head(maps))
-        return Maps(stages[FINEST_STAGE], stages[FINE_STAGE], coarse)
+        quarter, eighth, sixteenth = (stages[number] for number in STAGES)
+        return Maps(quarter, eighth, sixteenth, coarse)

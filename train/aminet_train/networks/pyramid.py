@@ -10,19 +10,21 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True, slots=True)
 class Widths:
-    """How many features a backbone has at strides 8, 16 and 32."""
+    """How many features a backbone has at strides 4, 8, 16 and 32."""
 
-    finest: int
-    fine: int
-    coarse: int
+    stride_4: int
+    stride_8: int
+    stride_16: int
+    stride_32: int
 
 
 class Maps(NamedTuple):
-    """A backbone's features of a batch at strides 8, 16 and 32, each [N, F, h', w']."""
+    """A backbone's features of a batch at strides 4, 8, 16 and 32, each [N, F, h', w']."""
 
-    finest: Tensor
-    fine: Tensor
-    coarse: Tensor
+    stride_4: Tensor
+    stride_8: Tensor
+    stride_16: Tensor
+    stride_32: Tensor
 
 
 def lift(coarse: Tensor, fine: Tensor, mix: nn.Module) -> Tensor:
