@@ -33,9 +33,15 @@ def halves(left: int, right: int, count: int = 1) -> torch.Tensor:
     return atlas / ATLAS_WINDOW[1]
 
 
-def make_head(map_stride: int) -> AtlasHead:
+def make_head(map_stride: int, tissue_dropout: float = 0.0) -> AtlasHead:
     torch.manual_seed(0)
-    head = AtlasHead(Widths(2, 3, 4, 6), width=8, map_stride=map_stride, dropout=0.0)
+    head = AtlasHead(
+        Widths(2, 3, 4, 6),
+        width=8,
+        map_stride=map_stride,
+        dropout=0.0,
+        tissue_dropout=tissue_dropout,
+    )
     return head.eval().requires_grad_(False)
 
 
@@ -124,6 +130,9 @@ def test_a_run_goes_on_from_a_coarser_map_and_not_from_a_finer_one(save_run):
         starting_network(run_config(stride, coarse), PREPROCESSING, SliceDataset([])).eval()
         for stride in (8, 4)
     ]
+    other_dropout = run_config(8, coarse)
+    dropping = replace(other_dropout.network, dropout=0.1, tissue_dropout=0.5)
+    starting_network(replace(other_dropout, network=dropping), PREPROCESSING, SliceDataset([]))
     images = torch.cat([torch.rand(1, 1, SIZE_PX, SIZE_PX), halves(3, 4)], dim=1)
     torch.testing.assert_close(*(network(images)[0] for network in networks))
     with pytest.raises(ModelIncompatible, match="of another network"):
@@ -135,9 +144,10 @@ def test_a_run_goes_on_from_a_coarser_map_and_not_from_a_finer_one(save_run):
     [
         ({"head": Head.ATLAS, "map_stride": 16}, "8 or 4, not 16"),
         ({"head": Head.GAP, "map_stride": 4}, "of the atlas head"),
+        ({"head": Head.ATLAS, "tissue_dropout": 1.0}, "tissue_dropout is 0 to 1"),
     ],
 )
-def test_a_map_that_there_is_not_is_refused(settings, message):
+def test_settings_that_cannot_be_meant_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         MobileNetV2Config(**settings)
 
@@ -150,6 +160,19 @@ def test_tissue_is_compared_with_that_of_the_other_side(head, maps):
     after, _ = head(maps, atlas)
     assert not torch.allclose(after[0, 1], before[0, 1])
     assert head.tissue.mirror.tolist() == list(MIRROR)
+
+
+def test_tissue_is_left_out_for_some_slices_and_weighs_less_in_the_answer(maps):
+    several, atlas = Maps(*(one.expand(64, -1, -1, -1) for one in maps)), halves(1, 2, 64)
+    head = make_head(8, tissue_dropout=0.25)
+    without = head(several, atlas)[0][0, 1].item()
+    torch.nn.init.constant_(head.tissue.region_bias, 2.0)
+    assert head(several, atlas)[0][0, 1].item() == pytest.approx(without + 1.5)
+
+    learning = head.train()(several, atlas)[0][:, 1] - without
+    is_kept = learning > 1
+    torch.testing.assert_close(learning, 2.0 * is_kept)
+    assert 0.5 < float(is_kept.float().mean()) < 0.95
 
 
 def test_the_mirror_is_part_of_the_weights():

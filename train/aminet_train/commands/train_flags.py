@@ -50,6 +50,13 @@ GROUPS: Mapping[str, Sequence[Flag]] = {
             int,
             "of --head atlas: pixels along a cell of its clot map, 8 or 4; default 8",
         ),
+        Flag(
+            "tissue-dropout",
+            "network.tissue_dropout",
+            float,
+            "of --head atlas: share of the training slices answered by the clot map alone; "
+            "default 0",
+        ),
         Flag("masks", "masks", bool, "learn from the clot masks too: " + "MASKS"),
         Flag(
             "padding",

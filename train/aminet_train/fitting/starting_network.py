@@ -14,9 +14,9 @@ from aminet_train.fitting.dataset import SliceDataset
 from aminet_train.networks import (
     asks_for_atlas,
     backbone_of,
+    before_refinement,
     build_network,
     takes_any_size,
-    without_refinement,
 )
 from aminet_train.networks.atlas_head import REFINEMENT_WEIGHTS
 from aminet_train.networks.efficientformerv2 import EfficientFormerV2Config
@@ -83,14 +83,15 @@ def _continued(
 ) -> nn.Module:
     """Load another run's network.
 
-    It may have seen smaller or larger images if any size fits, and its clot map may be coarser.
+    It may have seen smaller or larger images if any size fits, its clot map may be coarser, and it
+    may have learned with another dropout.
     """
     info = load_info(checkpoint)
     seen = info.preprocessing
     if takes_any_size(config.network):
         seen = replace(seen, size_px=preprocessing.size_px)
-    theirs = without_refinement(info.network), info.window, seen
-    ours = without_refinement(config.network), config.window, preprocessing
+    theirs = before_refinement(info.network), info.window, seen
+    ours = before_refinement(config.network), config.window, preprocessing
     for has, wanted in zip(theirs, ours, strict=True):
         if has != wanted:
             raise ModelIncompatible(

@@ -86,9 +86,11 @@ def learn_mirror(network: nn.Module, mirror: Sequence[int] | None) -> None:
             module.set_mirror(mirror)
 
 
-def without_refinement(config: NetworkConfig) -> NetworkConfig:
-    """Return the network whose clot map is coarse: that part of it a finer one may begin with."""
-    return replace(config, map_stride=COARSE_STRIDE) if isinstance(config, HeadConfig) else config
+def before_refinement(config: NetworkConfig) -> NetworkConfig:
+    """Return the network whose weights a run may go on from: a coarse map, whatever the dropout."""
+    if not isinstance(config, HeadConfig):
+        return config
+    return replace(config, map_stride=COARSE_STRIDE, dropout=0.0, tissue_dropout=0.0)
 
 
 def takes_any_size(config: NetworkConfig) -> bool:

@@ -46,11 +46,14 @@ class AtlasHead(nn.Module):
         width: Of the map's own features.
         map_stride: Of the clot map, 8 or 4.
         dropout: Before the classifiers.
+        tissue_dropout: Share of the training slices that are answered without their tissue.
     """
 
     numbers: Tensor
 
-    def __init__(self, widths: Widths, *, width: int, map_stride: int, dropout: float) -> None:
+    def __init__(
+        self, widths: Widths, *, width: int, map_stride: int, dropout: float, tissue_dropout: float
+    ) -> None:
         super().__init__()
         self.finest = nn.Conv2d(widths.stride_8, width, kernel_size=1)
         self.fine = nn.Conv2d(widths.stride_16, width, kernel_size=1)
@@ -66,6 +69,7 @@ class AtlasHead(nn.Module):
         self.share_weight = nn.Parameter(torch.ones(()))
         self.region_bias = nn.Parameter(torch.zeros(REGION_COUNT, 1, 1))
         self.tissue = TissueLook(widths.stride_32, dropout)
+        self.drop_tissue = DropPath(tissue_dropout)
         numbers = torch.arange(REGION_COUNT, dtype=torch.float32).view(1, -1, 1, 1)
         self.register_buffer("numbers", numbers, persistent=False)
 
@@ -87,8 +91,8 @@ class AtlasHead(nn.Module):
             clot = self.refinement(clot, mixed, maps.stride_4)
         share = self.share_weight * torch.log(shares.clamp_min(NO_SHARE))
         evidence: Tensor = clot + self.region_bias + share
-        pooled = torch.logsumexp(evidence, dim=(2, 3))
-        return pooled + self.tissue(maps.stride_32, self._coarse_shares(shares)), evidence
+        tissue = self.tissue(maps.stride_32, self._coarse_shares(shares))
+        return torch.logsumexp(evidence, dim=(2, 3)) + self.drop_tissue(tissue), evidence
 
     def set_mirror(self, mirror: Sequence[int] | None) -> None:
         """Say which region lies on the other side of each; at first that is each itself."""
@@ -132,6 +136,25 @@ class Refinement(nn.Module):
         features = lift(self.mixed(mixed), self.finest(finest), self.mix)
         refined: Tensor = quarters + self.clot(features)
         return refined
+
+
+class DropPath(nn.Module):
+    """Leaves a summand out for some training slices, and weighs it by the others' share afterwards.
+
+    So that what is left learns to answer alone. Source: Huang et al., Deep networks with stochastic
+    depth, ECCV 2016.
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """Map logits [N, 15] to logits [N, 15]."""
+        if not self.training:
+            return logits * (1 - self.share)
+        is_kept = torch.rand(len(logits), 1) >= self.share
+        return logits * is_kept.to(logits.dtype)
 
 
 class TissueLook(nn.Module):

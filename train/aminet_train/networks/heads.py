@@ -42,16 +42,21 @@ class HeadConfig:
         head: Which one.
         dropout: Before the classifiers, 0 to 1.
         map_stride: Of the clot map of the atlas head, 8 or 4 pixels of the network's input.
+        tissue_dropout: Share of the training slices that the atlas head answers without their
+            tissue, 0 to 1.
     """
 
     head: Head = Head.GAP
     dropout: float = 0.2
     map_stride: int = COARSE_STRIDE
+    tissue_dropout: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse a share that cannot be meant, and a map that there is not."""
-        if not 0 <= self.dropout < 1:  # nor NaN
-            raise ValueError(f"dropout is 0 to 1 (1 excluded), not {self.dropout:g}")
+        for name in ("dropout", "tissue_dropout"):
+            share = getattr(self, name)
+            if not 0 <= share < 1:  # nor NaN
+                raise ValueError(f"{name} is 0 to 1 (1 excluded), not {share:g}")
         if self.map_stride not in (COARSE_STRIDE, FINE_STRIDE):
             raise ValueError(f"map_stride is 8 or 4, not {self.map_stride}")
         if self.map_stride != COARSE_STRIDE and self.head is not Head.ATLAS:
@@ -153,7 +158,13 @@ def make_head(config: HeadConfig, widths: Widths) -> AnyHead:
     if head is Head.TERRITORY:
         return TerritoryHead(fine, coarse, width=DENSE_WIDTH, dropout=dropout)
     if head is Head.ATLAS:
-        return AtlasHead(widths, width=ATLAS_WIDTH, map_stride=config.map_stride, dropout=dropout)
+        return AtlasHead(
+            widths,
+            width=ATLAS_WIDTH,
+            map_stride=config.map_stride,
+            dropout=dropout,
+            tissue_dropout=config.tissue_dropout,
+        )
     return DenseHead(fine, coarse, width=DENSE_WIDTH, dropout=dropout)
 
 
