@@ -118,8 +118,7 @@ def compare_ways(
     require_plain(task)
     environment = isa_environment(request.isa)
     with tempfile.TemporaryDirectory(prefix="aminet-compare-") as scratch:
-        needs_twins = bool(set(request.ways) - {Way.OURS, Way.SCRIPT})
-        twins = make_twins(task.bundle, request.checkpoint, Path(scratch)) if needs_twins else None
+        twins = _twins(task, request, Path(scratch))
         commands = {
             way: command_of(way, task, twins, threads=len(request.cores)) for way in request.ways
         }
@@ -230,6 +229,13 @@ def _answer_cell(way: Way, comparison: Comparison) -> str:
     if answers is None:
         return "untrained, not compared"
     return f"{answers.decisions_changed} of {REGION_COUNT} ({answers.largest_difference:.2g})"
+
+
+def _twins(task: Task, request: Request, scratch: Path) -> Twins | None:
+    if set(request.ways) <= {Way.OURS, Way.SCRIPT}:
+        return None
+    with_onnx = bool({Way.OPENVINO_FLOAT, Way.ONNX_FLOAT}.intersection(request.ways))
+    return make_twins(task.bundle, request.checkpoint, scratch, with_onnx=with_onnx)
 
 
 def _compare_answers(

@@ -32,26 +32,29 @@ class Twins:
 
     Attributes:
         checkpoint: For torch.
-        onnx: Float network for ONNX Runtime and OpenVINO.
+        onnx: Float network for ONNX Runtime and OpenVINO; None if it was not asked for.
         onnx_int8: Its INT8 twin; None if the bundle holds none.
         trained_torch: Whether the checkpoint has the bundle's weights.
         trained_onnx: Whether the float ONNX file has.
     """
 
     checkpoint: Path
-    onnx: Path
+    onnx: Path | None
     onnx_int8: Path | None
     trained_torch: bool
     trained_onnx: bool
 
 
-def make_twins(bundle: Bundle, checkpoint: Path | None, scratch: Path) -> Twins:
+def make_twins(
+    bundle: Bundle, checkpoint: Path | None, scratch: Path, *, with_onnx: bool = True
+) -> Twins:
     """Find or make the float twins of a bundle.
 
     Args:
         bundle: Whose network.
         checkpoint: What the bundle was exported from, if it is at hand.
         scratch: Folder for what has to be made.
+        with_onnx: Whether a float ONNX file that the bundle lacks is made.
 
     Raises:
         ModelIncompatible: Bundle and checkpoint do not belong together, or no network of the
@@ -64,7 +67,9 @@ def make_twins(bundle: Bundle, checkpoint: Path | None, scratch: Path) -> Twins:
         used = checkpoint
         _require_same_input(bundle, checkpoint)
     held = bundle.path / ONNX_FILE
-    onnx_path = held if held.exists() else _export(used, bundle, scratch / ONNX_FILE)
+    onnx_path = held if held.exists() else None
+    if onnx_path is None and with_onnx:
+        onnx_path = _export(used, bundle, scratch / ONNX_FILE)
     int8 = bundle.path / ONNX_INT8_FILE
     return Twins(
         checkpoint=used,

@@ -123,10 +123,9 @@ def command_of(
     if way in (Way.REPORT, Way.TORCHSCRIPT):
         program = "report_way" if way is Way.REPORT else "torchscript_way"
         return _python(program, twins.checkpoint, *map(str, task.volumes))
-    if way is Way.OPENVINO_FLOAT:
-        return _python("minimal_openvino", twins.onnx, *sizes)
-    network = twins.onnx if way is Way.ONNX_FLOAT else twins.onnx_int8
-    return None if network is None else _python("onnxruntime_way", network, *sizes)
+    network = twins.onnx_int8 if way is Way.ONNX_INT8 else twins.onnx
+    program = "minimal_openvino" if way is Way.OPENVINO_FLOAT else "onnxruntime_way"
+    return None if network is None else _python(program, network, *sizes)
 
 
 def gunzip_command(task: Task) -> list[str]:

@@ -18,7 +18,7 @@ from aminet_benchmarks.floor import Floor
 from aminet_benchmarks.machine import distinct_isas, isa_environment
 from aminet_benchmarks.measure import Run, Runs
 from aminet_benchmarks.ways import Task, Way, require_plain
-from aminet_runtime.errors import InputUnsupported, UsageError
+from aminet_runtime.errors import GateFailed, InputUnsupported, UsageError
 from aminet_runtime.patient import Channel
 
 CORES = tuple(sorted(os.sched_getaffinity(0))[:1])
@@ -145,3 +145,23 @@ def test_command_writes_page_json_and_plot(write_patient, bundle_path, tmp_path,
     assert "Made by `aminet-benchmark compare" in (output / "comparison.md").read_text()
     assert json.loads((output / "comparison.json").read_text())[0]["bundle"] == "bands-fp32"
     assert (output / "comparison-bands-fp32-native.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("isa", "ways"),
+    [("native", tuple(Way)), ("avx2", (Way.OURS, Way.SCRIPT, Way.REPORT))],
+)
+def test_an_older_machine_is_judged_by_the_script_and_the_report_alone(
+    write_patient, bundle_path, monkeypatch, isa, ways
+):
+    requests = []
+
+    def pretend(_patient, _bundle, request, **_progress):
+        requests.append(request)
+        raise GateFailed("enough")
+
+    monkeypatch.setattr("aminet_benchmarks.compare.compare_ways", pretend)
+    monkeypatch.setattr("aminet_benchmarks.machine.distinct_isas", list)  # whatever this one has
+    arguments = ["--patient", str(write_patient()), "--bundle", str(bundle_path), "--isa", isa]
+    assert main(["compare", *arguments]) == 23
+    assert [request.ways for request in requests] == [ways]

@@ -16,7 +16,7 @@ def test_an_untrained_twin_answers_in_the_shapes_of_the_bundle(tmp_path):
     theirs = shared_core().read_model(model=bundle.model_xml, weights=bundle.model_bin)
     theirs.reshape(shape)
 
-    twins = make_twins(bundle, None, tmp_path)
+    twins = make_twins(bundle, None, tmp_path, with_onnx=False)
     _info, model = load_model(twins.checkpoint)
     with torch.no_grad():
         answer = model(torch.zeros(shape))
@@ -24,3 +24,4 @@ def test_an_untrained_twin_answers_in_the_shapes_of_the_bundle(tmp_path):
         list(theirs.output(name).get_shape()) for name in ("probabilities", "evidence")
     ]
     assert not twins.trained_torch
+    assert twins.onnx is None

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 PROG = "aminet-benchmark compare"
 SUMMARY = "aminet-run beside other ways to answer, interleaved"
 WAYS = [way.value for way in Way]
+PLAYED_WAYS = [Way.OURS.value, Way.SCRIPT.value, Way.REPORT.value]
 EXAMPLE = """examples:
   aminet-benchmark compare --patient demo/p0700000 --rounds 7 -o results
   aminet-benchmark untrained --model efficientformerv2 -o efficientformerv2-untrained-int8
@@ -49,7 +50,12 @@ def main(argv: Sequence[str]) -> int:
         help="what the bundle was exported from: its answers are compared, too",
     )
     parser.add_argument(
-        "--ways", nargs="+", choices=WAYS, default=WAYS, metavar="WAY", help=", ".join(WAYS)
+        "--ways",
+        nargs="+",
+        choices=WAYS,
+        metavar="WAY",
+        help=f"{', '.join(WAYS)}; default: all, and on an instruction set that is played those "
+        f"that an older machine is judged by: {', '.join(PLAYED_WAYS)}",
     )
     parser.add_argument("--rounds", type=int, default=5, help="counted runs of each; default 5")
     parser.add_argument(
@@ -66,17 +72,16 @@ def main(argv: Sequence[str]) -> int:
 
 def _compare(options: argparse.Namespace, command: str) -> int:
     from aminet_benchmarks.compare import Request, compare_ways, comparison_table, summary_table
-    from aminet_benchmarks.machine import distinct_isas, machine_line
+    from aminet_benchmarks.machine import NATIVE, distinct_isas, machine_line
 
     isas = distinct_isas(options.isa)
     same = [isa for isa in options.isa if isa not in isas]
-    ways = tuple(way for way in Way if way is Way.OURS or way.value in options.ways)
     comparisons = []
     with patient_of(options) as patient:
         for bundle in options.bundle or [default_bundle_path()]:
             for isa in isas:
                 request = Request(
-                    ways=ways,
+                    ways=_ways(options.ways, is_native=isa == NATIVE),
                     rounds=require_count("--rounds", options.rounds),
                     cores=tuple(options.cores),
                     isa=isa,
@@ -102,6 +107,11 @@ def _compare(options: argparse.Namespace, command: str) -> int:
     write_outputs(options.output, {**plots, "comparison.md": text_page, "comparison.json": values})
     print(values if options.json else f"{text}\n\n{about}")
     return 0
+
+
+def _ways(chosen: Sequence[str] | None, *, is_native: bool) -> tuple[Way, ...]:
+    names = chosen or (WAYS if is_native else PLAYED_WAYS)
+    return tuple(way for way in Way if way is Way.OURS or way.value in names)
 
 
 def _plot(comparison: "Comparison") -> bytes:

@@ -188,7 +188,7 @@ def _against_floor(bench: Bench, rounds: Sequence[Round]) -> Estimate:
 
 def _against_report(bench: Bench) -> Figures:
     with tempfile.TemporaryDirectory(prefix="aminet-gate-") as scratch:
-        twins = make_twins(bench.task.bundle, None, Path(scratch))
+        twins = make_twins(bench.task.bundle, None, Path(scratch), with_onnx=False)
         report = command_of(Way.REPORT, bench.task, twins) or []
         pairs = [
             (
