@@ -144,6 +144,7 @@ def test_a_run_goes_on_from_a_coarser_map_and_not_from_a_finer_one(save_run):
     [
         ({"head": Head.ATLAS, "map_stride": 16}, "8 or 4, not 16"),
         ({"head": Head.GAP, "map_stride": 4}, "of the atlas head"),
+        ({"head": Head.GAP, "tissue_dropout": 0.5}, "of the atlas head"),
         ({"head": Head.ATLAS, "tissue_dropout": 1.0}, "tissue_dropout is 0 to 1"),
     ],
 )

@@ -86,6 +86,7 @@ def _continued(
     It may have seen smaller or larger images if any size fits, its clot map may be coarser, and it
     may have learned with another dropout.
     """
+    network = random_network(config, preprocessing)
     info = load_info(checkpoint)
     seen = info.preprocessing
     if takes_any_size(config.network):
@@ -97,7 +98,6 @@ def _continued(
             raise ModelIncompatible(
                 f"the checkpoint is of {has}", path=checkpoint, hint=f"wanted {wanted}"
             )
-    network = random_network(config, preprocessing)
     load_weights(checkpoint, network, may_lack=REFINEMENT_WEIGHTS)
     return network
 

@@ -59,8 +59,9 @@ class HeadConfig:
                 raise ValueError(f"{name} is 0 to 1 (1 excluded), not {share:g}")
         if self.map_stride not in (COARSE_STRIDE, FINE_STRIDE):
             raise ValueError(f"map_stride is 8 or 4, not {self.map_stride}")
-        if self.map_stride != COARSE_STRIDE and self.head is not Head.ATLAS:
-            raise ValueError("map_stride is of the atlas head, the others have one map each")
+        is_plain = (self.map_stride, self.tissue_dropout) == (COARSE_STRIDE, 0.0)
+        if self.head is not Head.ATLAS and not is_plain:
+            raise ValueError("map_stride and tissue_dropout are of the atlas head")
 
 
 HEADS_WITH_MAP = frozenset({Head.DENSE, Head.TERRITORY, Head.ATLAS})
