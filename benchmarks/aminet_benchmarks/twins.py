@@ -6,7 +6,7 @@ be compared. Where it is not, the torch ways run a network of the same architect
 trained: its time and memory are the same, its answers mean nothing and are not compared.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 from aminet_benchmarks.untrained import UntrainedPlan, write_untrained_checkpoint
@@ -19,6 +19,7 @@ from aminet_runtime.patient import Channel
 from aminet_train.checkpoint import load_info, load_model
 from aminet_train.networks import CONFIG_TYPES, Approach
 from aminet_train.networks.atlas_head import COARSE_STRIDE, FINE_STRIDE
+from aminet_train.networks.heads import HeadConfig
 from aminet_train.preprocessing import PreprocessingConfig
 
 GAP_CELLS, COARSE_CELLS = 0.045, 0.18
@@ -99,7 +100,7 @@ def _save_untrained(bundle: Bundle, folder: Path) -> None:
         views_hu=tuple((bounds,) for bounds in contract.window_hu),
         size_px=contract.network_size_px,
     )
-    has_choice = "head" in {field.name for field in fields(CONFIG_TYPES[approach])}
+    has_choice = issubclass(CONFIG_TYPES[approach], HeadConfig)
     settings = _head_of(bundle) if has_choice else {}
     plan = UntrainedPlan(approach, preprocessing, metadata.regions, settings)
     write_untrained_checkpoint(plan, folder)

@@ -7,7 +7,7 @@ from typing import Any
 from aminet_runtime.errors import UsageError
 from aminet_train.fitting.config import TrainConfig
 from aminet_train.fitting.defaults import MASK_DEFAULTS, MODEL_DEFAULTS, NO_AUGMENTATION
-from aminet_train.networks import CONFIG_TYPES, Approach, asks_for_atlas
+from aminet_train.networks import CONFIG_TYPES, Approach, asks_for_atlas, head_of
 from aminet_train.networks.heads import HEADS_WITH_MAP
 from aminet_train.settings import from_tables, merge, to_tables, write_toml
 
@@ -63,7 +63,7 @@ def _approach(name: Any) -> Approach:
 
 
 def _require_map_for_masks(config: TrainConfig) -> None:
-    head = getattr(config.network, "head", None)
+    head = head_of(config.network)
     if config.loss.mask_weight and head not in HEADS_WITH_MAP:
         raise UsageError("a mask weight needs a dense head", hint="use --masks, or --head dense")
 

@@ -16,6 +16,7 @@ from aminet_train.networks import (
     backbone_of,
     before_refinement,
     build_network,
+    head_of,
     takes_any_size,
 )
 from aminet_train.networks.atlas_head import REFINEMENT_WEIGHTS
@@ -127,7 +128,7 @@ def _require_whole_cells(config: TrainConfig, preprocessing: PreprocessingConfig
 
 
 def _who_wants_whole_cells(config: TrainConfig) -> str | None:
-    head = getattr(config.network, "head", None)
+    head = head_of(config.network)
     if head in HEADS_WITH_MAP:
         return f"--head {head}"
     return config.approach.value if isinstance(config.network, EfficientFormerV2Config) else None

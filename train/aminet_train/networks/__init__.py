@@ -74,9 +74,14 @@ def backbone_of(network: nn.Module) -> list[nn.Module]:
     return [network.backbone] if isinstance(network, MobileNetV2 | EfficientFormerV2) else []
 
 
+def head_of(config: NetworkConfig) -> Head | None:
+    """Return a network's head; None if it has none to choose."""
+    return config.head if isinstance(config, HeadConfig) else None
+
+
 def asks_for_atlas(config: NetworkConfig) -> bool:
     """Tell whether the last channel of the network's input must be the patient's atlas."""
-    return getattr(config, "head", None) is Head.ATLAS
+    return head_of(config) is Head.ATLAS
 
 
 def learn_mirror(network: nn.Module, mirror: Sequence[int] | None) -> None:
