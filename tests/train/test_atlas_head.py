@@ -18,7 +18,7 @@ from aminet_train.networks.efficientformerv2 import EfficientFormerV2Config
 from aminet_train.networks.heads import Head
 from aminet_train.networks.mobilenetv2 import MobileNetV2Config
 from aminet_train.networks.pyramid import Maps, Widths
-from aminet_train.preprocessing import ATLAS_WINDOW, PreprocessingConfig
+from aminet_train.preprocessing import ATLAS_WINDOW, PreprocessingConfig, SliceWindow
 from aminet_train.thresholds import ChosenRule
 
 MIRROR = (0, 2, 1, *range(3, 15))
@@ -204,8 +204,25 @@ def test_head_and_data_must_both_know_of_the_atlas(channels, head_name, message)
         random_network(config, PreprocessingConfig.from_preset(channels))
 
 
-@pytest.mark.parametrize("window", [{"size": 3}, {"mirrored": True}])
-def test_the_atlas_head_looks_at_single_slices(window):
-    settings = {"model": "mobilenetv2", "data": ["x"], "network": {"head": "atlas"}}
-    with pytest.raises(UsageError, match="single slices"):
-        resolve({**settings, "window": window})
+def test_a_window_of_images_has_one_atlas():
+    settings = {"model": "mobilenetv2", "data": ["x"], "weights": "none"}
+    config = resolve({**settings, "network": {"head": "atlas"}, "window": {"size": 3}})
+    network = random_network(config, PREPROCESSING).eval()
+    logits, _evidence = network(torch.cat([torch.rand(1, 3, SIZE_PX, SIZE_PX), halves(3, 4)], 1))
+    assert logits.shape == (1, 15)
+
+
+def test_a_run_with_neighbours_goes_on_from_one_that_saw_single_slices(save_run):
+    single, windowed = run_config(8, save_run(8)), SliceWindow(3)
+    among = replace(single, window=windowed)
+    networks = [
+        starting_network(config, PREPROCESSING, SliceDataset([])).eval()
+        for config in (single, among)
+    ]
+    planes = torch.rand(1, 3, SIZE_PX, SIZE_PX)
+    inputs = [torch.cat([images, halves(3, 4)], dim=1) for images in (planes[:, 1:2], planes)]
+    answers = [network(seen)[0] for network, seen in zip(networks, inputs, strict=True)]
+    torch.testing.assert_close(*answers)
+    slab = replace(single, window=SliceWindow(3, slab=True))
+    with pytest.raises(ModelIncompatible, match="the checkpoint is of SliceWindow"):
+        starting_network(slab, PREPROCESSING, SliceDataset([]))

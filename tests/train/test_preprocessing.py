@@ -59,6 +59,17 @@ def test_has_as_many_channels_as_it_says(size, slab, mirrored):
     assert output.shape == (2, in_channels(config, window), 8, 8)
 
 
+@pytest.mark.parametrize("window", [SliceWindow(3), SliceWindow(5, slab=True, mirrored=True)])
+def test_of_an_atlas_the_middle_slice_alone_is_shown(window):
+    config = PreprocessingConfig.from_preset("arterial+atlas", size_px=(8, 8))
+    images = torch.rand(1, window.size, 16, 16) * 500
+    atlas = torch.arange(window.size).view(1, -1, 1, 1).expand_as(images).float()
+    values = Preprocessing(config, window)(torch.cat([images, atlas], dim=1))
+    assert values.shape[1] == in_channels(config, window)
+    middle = torch.full((8, 8), float(window.size // 2))
+    torch.testing.assert_close(values[0, -1] * ATLAS_WINDOW[1], middle)
+
+
 def test_an_atlas_keeps_whole_regions_whatever_the_size():
     config = PreprocessingConfig.from_preset("arterial+atlas", size_px=(12, 12))
     assert config.has_atlas

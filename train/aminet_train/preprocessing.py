@@ -211,7 +211,8 @@ SINGLE_SLICE = SliceWindow()
 def in_channels(config: PreprocessingConfig, window: SliceWindow = SINGLE_SLICE) -> int:
     """Return how many channels a network must take for these views and this window."""
     planes = 1 if window.slab else window.size
-    return config.views * planes * (2 if window.mirrored else 1)
+    regions = int(config.has_atlas)
+    return (config.views - regions) * planes * (2 if window.mirrored else 1) + regions
 
 
 class Preprocessing(nn.Module):
@@ -252,7 +253,7 @@ class Preprocessing(nn.Module):
         Returns:
             float32 [N, in_channels, h, w] in 0..1.
         """
-        return combine_planes(self.views(slices_hu), self.window)
+        return combine_planes(self.views(slices_hu), self.window, has_atlas=self._has_atlas)
 
     def views(self, slices_hu: Tensor) -> Tensor:
         """Map raw HU to the views of each plane, float32 [N, V * size, h, w]: what is cached."""
@@ -284,20 +285,29 @@ class Preprocessing(nn.Module):
         return views * self.span + self.low
 
 
-def combine_planes(views: Tensor, window: SliceWindow) -> Tensor:
+def combine_planes(views: Tensor, window: SliceWindow, *, has_atlas: bool = False) -> Tensor:
     """Turn the views of a window's planes into the network's input.
 
     Args:
         views: float32 [N, V * size, h, w]; for each view the planes of the window, low to high.
         window: Which neighbours these are.
+        has_atlas: The last view numbers regions: the answer is about those of the middle slice.
 
     Returns:
         float32 [N, in_channels, h, w].
     """
+    if not has_atlas:
+        return _combine_images(views, window)
+    images, regions = views[:, : -window.size], views[:, -window.size :]
+    middle = window.size // 2
+    return torch.cat([_combine_images(images, window), regions[:, middle : middle + 1]], dim=1)
+
+
+def _combine_images(images: Tensor, window: SliceWindow) -> Tensor:
     if window.slab:
-        planes = [views[:, place :: window.size] for place in range(window.size)]
-        views = functools.reduce(torch.maximum, planes)
-    return append_mirrored(views) if window.mirrored else views
+        planes = [images[:, place :: window.size] for place in range(window.size)]
+        images = functools.reduce(torch.maximum, planes)
+    return append_mirrored(images) if window.mirrored else images
 
 
 def append_mirrored(images: Tensor) -> Tensor:

@@ -81,6 +81,14 @@ def test_only_slices_with_all_neighbours_can_be_drawn(tmp_path, preprocessing_co
         patient.inputs(np.array([2], np.int32), SliceWindow())
 
 
+def test_a_patient_shows_his_atlas_once_whatever_the_window(tmp_path, regions):
+    config = PreprocessingConfig.from_preset("arterial+atlas", size_px=(8, 8))
+    write_cohort_file(tmp_path, config, regions)
+    views = np.arange(6, dtype=np.uint8)[:, None, None, None] + np.zeros((1, 2, 8, 8), np.uint8)
+    shown = store(tmp_path, views, list(range(6)), 6).inputs(np.array([3]), SliceWindow(3))
+    assert (shown[0, :, 0, 0] * 255).round().tolist() == [2, 3, 4, 3]
+
+
 def test_a_patient_of_some_slices_gives_those(prepared_cohort):
     patient = prepared_cohort.patient(prepared_cohort.patient_ids()[0])
     some = replace(patient, slices=np.array([2, 5, 7], np.int32))

@@ -109,7 +109,8 @@ class PreparedCohort:
                 "labels and slices disagree", path=folder, hint="delete the folder, prepare again"
             )
         slices = np.arange(len(truth.labels), dtype=np.int32)
-        return PreparedPatient(patient_id, folder, kept, truth, scan, slices)
+        has_atlas = self.preprocessing.has_atlas
+        return PreparedPatient(patient_id, folder, kept, truth, scan, slices, has_atlas)
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,7 @@ class PreparedPatient:
         scan: Where it came from.
         slices: int32 [m], canonical numbers of the slices of this split, rising: all of them where
             the cohort is split by patient.
+        has_atlas: Whether the last view is no image, but the region of each voxel.
     """
 
     patient_id: str
@@ -88,6 +89,7 @@ class PreparedPatient:
     truth: PatientTruth
     scan: ScanInfo
     slices: NDArray[np.int32]
+    has_atlas: bool = False
 
     @property
     def group(self) -> str | None:
@@ -177,7 +179,8 @@ class PreparedPatient:
         Raises:
             InputInconsistent: The image of a slice or of a neighbour was not kept.
         """
-        return combine_planes(self.planes(numbers, window, images=images), window)
+        planes = self.planes(numbers, window, images=images)
+        return combine_planes(planes, window, has_atlas=self.has_atlas)
 
     def planes(
         self,

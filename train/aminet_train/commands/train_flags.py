@@ -103,7 +103,7 @@ GROUPS: Mapping[str, Sequence[Flag]] = {
             "start-from",
             "start_from",
             Path,
-            "go on from the weights of another run; its map may be coarser",
+            "go on from another run; its map may be coarser, and it may have seen single slices",
             None,
             "CHECKPOINT",
         ),

@@ -7,7 +7,7 @@ from typing import Any
 from aminet_runtime.errors import UsageError
 from aminet_train.fitting.config import TrainConfig
 from aminet_train.fitting.defaults import MASK_DEFAULTS, MODEL_DEFAULTS, NO_AUGMENTATION
-from aminet_train.networks import CONFIG_TYPES, Approach, asks_for_atlas, head_of
+from aminet_train.networks import CONFIG_TYPES, Approach, head_of
 from aminet_train.networks.heads import HEADS_WITH_MAP
 from aminet_train.settings import from_tables, merge, to_tables, write_toml
 
@@ -43,7 +43,6 @@ def resolve(*layers: Mapping[str, Any]) -> TrainConfig:
     tables["network"] = from_tables(CONFIG_TYPES[approach], network, where="network.")
     config = from_tables(TrainConfig, {**tables, "approach": approach})
     _require_map_for_masks(config)
-    _require_plain_window_for_atlas(config)
     return config
 
 
@@ -66,11 +65,3 @@ def _require_map_for_masks(config: TrainConfig) -> None:
     head = head_of(config.network)
     if config.loss.mask_weight and head not in HEADS_WITH_MAP:
         raise UsageError("a mask weight needs a dense head", hint="use --masks, or --head dense")
-
-
-def _require_plain_window_for_atlas(config: TrainConfig) -> None:
-    if asks_for_atlas(config.network) and (config.window.size > 1 or config.window.mirrored):
-        raise UsageError(
-            "--head atlas looks at single slices and compares the sides itself",
-            hint="leave out --window, --slab and --mirrored",
-        )

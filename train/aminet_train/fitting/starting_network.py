@@ -26,9 +26,15 @@ from aminet_train.networks.weights import (
     has_folded_batch_norm,
     load_backbone,
     load_from_hub,
+    make_room_for_neighbours,
     unfold_batch_norm,
 )
-from aminet_train.preprocessing import PreprocessingConfig, in_channels
+from aminet_train.preprocessing import (
+    SINGLE_SLICE,
+    PreprocessingConfig,
+    SliceWindow,
+    in_channels,
+)
 
 HUB_WEIGHTS = "imagenet"
 NO_WEIGHTS = "none"
@@ -84,23 +90,36 @@ def _continued(
 ) -> nn.Module:
     """Load another run's network.
 
-    It may have seen smaller or larger images if any size fits, its clot map may be coarser, and it
-    may have learned with another dropout.
+    It may have seen smaller or larger images if any size fits, or a slice without its neighbours,
+    its clot map may be coarser, and it may have learned with another dropout.
     """
     network = random_network(config, preprocessing)
     info = load_info(checkpoint)
-    seen = info.preprocessing
+    seen, window = info.preprocessing, config.window
     if takes_any_size(config.network):
         seen = replace(seen, size_px=preprocessing.size_px)
+    if info.window == SINGLE_SLICE and _shows_neighbours(window) and backbone_of(network):
+        window = SINGLE_SLICE
     theirs = before_refinement(info.network), info.window, seen
-    ours = before_refinement(config.network), config.window, preprocessing
+    ours = before_refinement(config.network), window, preprocessing
     for has, wanted in zip(theirs, ours, strict=True):
         if has != wanted:
             raise ModelIncompatible(
                 f"the checkpoint is of {has}", path=checkpoint, hint=f"wanted {wanted}"
             )
-    load_weights(checkpoint, network, may_lack=REFINEMENT_WEIGHTS)
+    if window == config.window:
+        load_weights(checkpoint, network, may_lack=REFINEMENT_WEIGHTS)
+        return network
+    single = random_network(replace(config, window=window), preprocessing)
+    load_weights(checkpoint, single, may_lack=REFINEMENT_WEIGHTS)
+    for backbone in backbone_of(single):
+        make_room_for_neighbours(backbone, window_size=config.window.size)
+    network.load_state_dict(single.state_dict())
     return network
+
+
+def _shows_neighbours(window: SliceWindow) -> bool:
+    return window.size > 1 and not window.slab and not window.mirrored
 
 
 def _require_atlas(config: TrainConfig, preprocessing: PreprocessingConfig) -> None:

@@ -132,6 +132,20 @@ def unfold_batch_norm(backbone: nn.Module, batches: list[Tensor]) -> None:
         norm.bias.data.copy_(mean + shift_of[norm])
 
 
+def make_room_for_neighbours(backbone: nn.Module, *, window_size: int) -> None:
+    """Widen the first convolution for a window of slices; at first only the middle ones count.
+
+    Args:
+        backbone: Has learned from single slices; only its weights are of use afterwards.
+        window_size: Planes of each view, low to high, as `preprocessing.combine_planes` has them.
+    """
+    stem = backbone.get_parameter(pretrained_layout(backbone).stem)
+    filters, views, *kernel = stem.shape
+    planes = stem.new_zeros(filters, views, window_size, *kernel)
+    planes[:, :, window_size // 2] = stem.detach()
+    stem.data = planes.flatten(1, 2)
+
+
 def _read_tensors(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise InputMissing("there is no weights file here", path=path, hint="check --weights")
