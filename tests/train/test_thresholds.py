@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
 
 from aminet_train.metrics import count
-from aminet_train.thresholds import best_threshold, choose_rule, drawn_thresholds, region_thresholds
+from aminet_train.thresholds import best_threshold, choose_rule, fitted_thresholds
 
 LEVELS = st.sampled_from([0.0, 0.125, 0.25, 0.5, 0.75, 1.0])
 SCORED_PAIRS = st.integers(1, 30).flatmap(
@@ -40,21 +41,30 @@ def test_rule_asks_for_slices_in_a_row_where_single_slices_are_noise():
     assert all(0.1 < threshold < 0.8 for threshold in rule.patient_thresholds)
 
 
-def test_a_region_of_false_alarms_gets_a_higher_threshold_and_the_others_keep_theirs():
-    generator = np.random.default_rng(0)
-    affected = generator.random((40, 15)) < 0.2
-    reached = np.where(affected, 0.8, 0.2).astype(np.float32)
-    reached[~affected[:, 3], 3] = 0.7  # region 3 always looks like a clot, a little less so
-    thresholds = region_thresholds(reached, affected, 0.5)
-    assert thresholds[3] > 0.6
-    # the middle of 0.2 and 0.8 in float32
-    assert thresholds[:3] + thresholds[4:] == pytest.approx([0.5] * 14, abs=1e-6)
+def ranked_pairs(patients: int, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Return region probabilities [P, 15] that tell much of the truth [P, 15], and the truth."""
+    generator = np.random.default_rng(seed)
+    affected = generator.random((patients, 15)) < 0.2
+    log_odds = generator.normal(3.0 * affected - 1.0)
+    return (1 / (1 + np.exp(-log_odds))).astype(np.float32), affected
 
 
-def test_one_patient_more_moves_the_mean_of_draws_less_than_the_best_threshold():
-    generator = np.random.default_rng(1)
-    affected = generator.random((40, 15)) < 0.2
-    reached = (generator.random((40, 15)) * 0.7 + 0.3 * affected).astype(np.float32)
+def test_thresholds_are_nearly_the_best_on_patients_that_did_not_choose_them():
+    thresholds = fitted_thresholds(*ranked_pairs(60))
+    reached, affected = ranked_pairs(2000, seed=1)
+    found = count(reached >= np.array(thresholds, np.float32), affected).f1
+    assert found > best_threshold(reached, affected)[1] - 0.01
+
+
+def test_a_region_of_false_alarms_gets_a_higher_threshold_than_the_others():
+    reached, affected = ranked_pairs(60)
+    reached[:, 3] = 1 - (1 - reached[:, 3]) / 4  # region 3 looks like a clot more than it should
+    thresholds = fitted_thresholds(reached, affected)
+    assert thresholds[3] > max(thresholds[:3] + thresholds[4:])
+
+
+def test_one_patient_more_moves_fitted_thresholds_less_than_the_best_one():
+    reached, affected = ranked_pairs(40)
 
     def spread(choose):
         rules = []
@@ -63,21 +73,40 @@ def test_one_patient_more_moves_the_mean_of_draws_less_than_the_best_threshold()
             rules.append(choose(reached[kept], affected[kept]))
         return np.std(rules, axis=0).mean()
 
-    def best(shown, truth):
-        return region_thresholds(shown, truth, best_threshold(shown, truth)[0])
+    assert spread(fitted_thresholds) < spread(lambda *pairs: best_threshold(*pairs)[0])
 
-    assert spread(lambda r, a: drawn_thresholds(r, a, 0.5)) < spread(best)
+
+def test_thresholds_follow_the_scale_of_the_scores():
+    reached, affected = ranked_pairs(40)
+    odds = reached / (1 - reached)
+    rescaled = (odds / 20 / (1 + odds / 20)).astype(np.float32)  # all log-odds 3.0 lower
+    thresholds, lower = (np.array(fitted_thresholds(r, affected)) for r in (reached, rescaled))
+    np.testing.assert_allclose(lower, thresholds / (20 - 19 * thresholds), rtol=1e-3)
 
 
 def test_the_same_patients_choose_the_same_thresholds():
-    generator = np.random.default_rng(0)
-    affected = generator.random((20, 15)) < 0.2
-    reached = generator.random((20, 15)).astype(np.float32)
-    assert drawn_thresholds(reached, affected, 0.5) == drawn_thresholds(reached, affected, 0.5)
+    assert fitted_thresholds(*ranked_pairs(20)) == fitted_thresholds(*ranked_pairs(20))
 
 
-def test_a_region_without_clot_in_validation_keeps_the_common_threshold():
-    affected = np.zeros((10, 15), bool)
-    affected[:5, 1] = True
-    reached = np.where(affected, 0.9, 0.1).astype(np.float32)
-    assert region_thresholds(reached, affected, 0.4)[7] == pytest.approx(0.4)
+def test_a_region_without_clot_in_validation_is_not_flagged_sooner_than_the_others():
+    reached, affected = ranked_pairs(30)
+    affected[:, 7] = False
+    thresholds = fitted_thresholds(reached, affected)
+    assert thresholds[7] >= max(thresholds)
+
+
+@pytest.mark.parametrize("affected", [False, True])
+def test_patients_who_are_all_alike_choose_the_common_threshold(affected):
+    reached, _ = ranked_pairs(4)
+    alike = np.full((4, 15), affected)
+    thresholds = fitted_thresholds(reached, alike)
+    assert thresholds == pytest.approx([best_threshold(reached, alike)[0]] * 15)
+
+
+@given(
+    hnp.arrays(np.float32, (4, 15), elements=st.floats(0, 1, width=32)),
+    hnp.arrays(np.bool_, (4, 15)),
+)
+def test_thresholds_are_probabilities_whatever_the_scores(reached, affected):
+    thresholds = np.array(fitted_thresholds(reached, affected))
+    assert ((thresholds > 0) & (thresholds < 1)).all()

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The decision rule, chosen on validation patients."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
 
 from aminet_runtime.decision import region_probabilities
 
@@ -38,42 +41,97 @@ def choose_rule(
         scores: For each validation patient, [Z, 15].
         labels: For each validation patient, [Z, 15].
     """
-    in_a_row, common, _f1 = best_patient_rule(scores, labels)
+    in_a_row, _common, _f1 = best_patient_rule(scores, labels)
     reached = np.stack([region_probabilities(patient, in_a_row) for patient in scores])
     affected = np.stack([patient.any(axis=0) for patient in labels])
     slice_threshold, _f1 = best_threshold(
         np.concatenate(scores), np.concatenate(labels).astype(bool)
     )
-    return ChosenRule(drawn_thresholds(reached, affected, common), slice_threshold, in_a_row)
+    return ChosenRule(fitted_thresholds(reached, affected), slice_threshold, in_a_row)
 
 
-def drawn_thresholds(
-    reached: NDArray[np.float32], affected: NDArray[np.bool_], common: float
+def fitted_thresholds(
+    reached: NDArray[np.float32], affected: NDArray[np.bool_]
 ) -> tuple[float, ...]:
-    """Choose each region's threshold as the mean of what draws of the patients would choose.
+    """Choose each region's threshold for the best F1 that is to be expected at patient level.
 
-    The best threshold of a few dozen patients jumps where one of them changes; the mean, in
-    log-odds, over patients drawn with replacement does not (bagging), so that two engines of one
-    network choose more alike: docs/experiments.md.
+    The best threshold of a few dozen patients jumps where one of them changes. So a curve is fitted
+    first, how probable a clot is at each score, and the best threshold of that curve is taken: it
+    scatters less, and another engine of the same network finds nearly the same one.
 
     Args:
         reached: Patients' region probabilities [P, 15].
         affected: Truth [P, 15].
-        common: Best threshold of all regions together, for draws without any clot.
+
+    Returns:
+        15 thresholds in (0, 1). All are the best common one where nothing can be fitted: no pair
+        or every pair is affected, or all scores are alike.
+
+    Source: Lipton et al., Optimal thresholding of classifiers to maximize F1 measure, ECML 2014:
+    what is more probable than half the best F1 is flagged.
     """
-    generator = np.random.default_rng(_SEED)  # the same draws for every network
-    chosen = []
-    for _ in range(DRAWS):
-        patients = generator.integers(0, len(reached), len(reached))
-        shown, truth = reached[patients], affected[patients]
-        best = best_threshold(shown, truth)[0] if truth.any() else common
-        chosen.append(_log_odds(np.array(region_thresholds(shown, truth, best))))
-    means = 1 / (1 + np.exp(-np.mean(chosen, axis=0)))
-    return tuple(means.tolist())
+    log_odds = _log_odds(reached)
+    centre, spread = float(log_odds.mean()), float(log_odds.std())
+    common = float(_log_odds(np.array(best_threshold(reached, affected)[0])))
+    if affected.all() or not affected.any() or spread < _NO_SPREAD:
+        return tuple(_probability(np.full(reached.shape[1], common)).tolist())
+    curve = _fit_curve((log_odds - centre) / spread, affected)
+    level = _best_level(curve.probabilities)
+    risen = [_rises_to(level - offset, curve) for offset in curve.offsets]
+    chosen = [common if place is None else centre + spread * place for place in risen]
+    return tuple(_probability(np.array(chosen)).tolist())
 
 
-DRAWS = 24
-_SEED = 0
+class _Curve(NamedTuple):
+    """Log-odds of a clot: bend x^2 + slope x + the region's offset.
+
+    Attributes:
+        bend: One for all regions.
+        slope: One for all regions.
+        offsets: [15].
+        probabilities: Of all pairs that it was fitted to, in any order.
+    """
+
+    bend: float
+    slope: float
+    offsets: NDArray[np.float64]
+    probabilities: NDArray[np.float64]
+
+
+def _fit_curve(scores: NDArray[np.float64], affected: NDArray[np.bool_]) -> _Curve:
+    """Fit the curve to standardised log-odds [P, 15], with offsets that are drawn towards 0."""
+    patients, regions = scores.shape
+    column = scores.reshape(-1, 1)
+    which = np.tile(np.eye(regions), (patients, 1))  # (P * 15, 15)
+    features = np.hstack([column**2, column, which])
+    model = LogisticRegression(C=_PRIOR_VARIANCE, max_iter=_ITERATIONS)
+    model.fit(features, affected.reshape(-1))
+    bend, slope, *offsets = model.coef_[0].tolist()
+    probabilities = model.predict_proba(features)[:, 1]
+    return _Curve(bend, slope, np.array(offsets) + model.intercept_[0], probabilities)
+
+
+_PRIOR_VARIANCE = 1.0
+"""Of the coefficients: some regions are harder than others, but a dozen validation patients a
+region are too few to trust them alone."""
+_ITERATIONS = 1000
+_NO_SPREAD = 1e-6
+
+
+def _best_level(probabilities: NDArray[np.float64]) -> float:
+    """Return the log-odds from which on pairs are flagged, for the best F1 to be expected."""
+    ranked = np.sort(probabilities)[::-1]
+    flagged = np.arange(1, len(ranked) + 1)
+    f1 = 2 * np.cumsum(ranked) / (flagged + ranked.sum())
+    return float(_log_odds(f1.max() / 2))
+
+
+def _rises_to(level: float, curve: _Curve) -> float | None:
+    """Return where bend x^2 + slope x rises to a level, or turns before it does; None: nowhere."""
+    root = math.sqrt(max(curve.slope**2 + 4 * curve.bend * level, 0.0))
+    if curve.slope > 0:
+        return 2 * level / (curve.slope + root)
+    return (root - curve.slope) / (2 * curve.bend) if curve.bend > 0 else None
 
 
 def best_patient_rule(
@@ -88,53 +146,14 @@ def best_patient_rule(
     return max(rules, key=lambda rule: rule[2])
 
 
-def region_thresholds(
-    reached: NDArray[np.float32], affected: NDArray[np.bool_], common: float
-) -> tuple[float, ...]:
-    """Fit a threshold to each region, and go half the way there from the common one.
-
-    Some regions are harder than others, but a dozen validation patients a region are too few to
-    trust them alone, so the fit is drawn back to the common threshold, half-way in log-odds.
-
-    Args:
-        reached: Patients' region probabilities [P, 15].
-        affected: Truth [P, 15].
-        common: Best threshold of all regions together, in (0, 1).
-    """
-    fitted = np.full(reached.shape[1], common)
-    for _ in range(_SWEEPS):
-        for region in np.flatnonzero(affected.any(axis=0)).tolist():
-            fitted[region] = _best_given_others(reached, affected, fitted, region)
-    return tuple(_half_way(float(threshold), common) for threshold in fitted)
+def _probability(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
+    bound = _log_odds(np.array(1.0))
+    probabilities: NDArray[np.float64] = 1 / (1 + np.exp(-log_odds.clip(-bound, bound)))
+    return probabilities
 
 
-_SWEEPS = 3
-"""Each region's best threshold depends on the others' through F1; this settles in two or three."""
-
-
-def _best_given_others(
-    reached: NDArray[np.float32],
-    affected: NDArray[np.bool_],
-    thresholds: NDArray[np.float64],
-    region: int,
-) -> float:
-    flagged = reached >= thresholds
-    flagged[:, region] = False
-    tp, flags = np.count_nonzero(flagged & affected), np.count_nonzero(flagged)
-    scores = np.unique(reached[:, region])[::-1].astype(np.float64)
-    candidates = (np.append(1.0, scores) + np.append(scores, 0.0)) / 2  # between the scores
-    hit = reached[:, region, np.newaxis] >= candidates  # (P, candidates)
-    own_tp = np.count_nonzero(hit & affected[:, region, np.newaxis], axis=0)
-    f1 = 2 * (tp + own_tp) / (flags + np.count_nonzero(hit, axis=0) + np.count_nonzero(affected))
-    return float(candidates[np.argmax(f1)])
-
-
-def _half_way(fitted: float, common: float) -> float:
-    return float(1 / (1 + np.exp(-_log_odds(np.array([fitted, common])).mean())))
-
-
-def _log_odds(thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
-    clear = np.clip(thresholds, _CLEAR_OF_BOUNDS, 1 - _CLEAR_OF_BOUNDS)
+def _log_odds(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
+    clear = np.clip(probabilities.astype(np.float64), _CLEAR_OF_BOUNDS, 1 - _CLEAR_OF_BOUNDS)
     odds: NDArray[np.float64] = np.log(clear / (1 - clear))
     return odds
 
