@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from aminet_runtime.errors import ModelIncompatible, UsageError
-from aminet_train.checkpoint import load_info, load_weights
+from aminet_train.checkpoint import CheckpointInfo, load_info, load_weights
 from aminet_train.fitting.config import TrainConfig
 from aminet_train.fitting.dataset import SliceDataset
 from aminet_train.networks import (
@@ -32,7 +32,6 @@ from aminet_train.networks.weights import (
 from aminet_train.preprocessing import (
     SINGLE_SLICE,
     PreprocessingConfig,
-    SliceWindow,
     in_channels,
 )
 
@@ -93,33 +92,41 @@ def _continued(
     It may have seen smaller or larger images if any size fits, or a slice without its neighbours,
     its clot map may be coarser, and it may have learned with another dropout.
     """
+    info = load_info(checkpoint)
+    if not _gains_neighbours(config, info):
+        return _same_network(config, preprocessing, checkpoint)
+    single = _same_network(replace(config, window=SINGLE_SLICE), preprocessing, checkpoint)
+    for backbone in backbone_of(single):
+        make_room_for_neighbours(backbone, window_size=config.window.size)
+    network = random_network(config, preprocessing)
+    network.load_state_dict(single.state_dict())
+    return network
+
+
+def _gains_neighbours(config: TrainConfig, before: CheckpointInfo) -> bool:
+    """Tell whether the run shows slices side by side to a backbone that saw one at a time."""
+    side_by_side = config.window.size > 1 and not config.window.slab and not config.window.mirrored
+    has_backbone = head_of(config.network) is not None
+    return before.window == SINGLE_SLICE and side_by_side and has_backbone
+
+
+def _same_network(
+    config: TrainConfig, preprocessing: PreprocessingConfig, checkpoint: Path
+) -> nn.Module:
     network = random_network(config, preprocessing)
     info = load_info(checkpoint)
-    seen, window = info.preprocessing, config.window
+    seen = info.preprocessing
     if takes_any_size(config.network):
         seen = replace(seen, size_px=preprocessing.size_px)
-    if info.window == SINGLE_SLICE and _shows_neighbours(window) and backbone_of(network):
-        window = SINGLE_SLICE
     theirs = before_refinement(info.network), info.window, seen
-    ours = before_refinement(config.network), window, preprocessing
+    ours = before_refinement(config.network), config.window, preprocessing
     for has, wanted in zip(theirs, ours, strict=True):
         if has != wanted:
             raise ModelIncompatible(
                 f"the checkpoint is of {has}", path=checkpoint, hint=f"wanted {wanted}"
             )
-    if window == config.window:
-        load_weights(checkpoint, network, may_lack=REFINEMENT_WEIGHTS)
-        return network
-    single = random_network(replace(config, window=window), preprocessing)
-    load_weights(checkpoint, single, may_lack=REFINEMENT_WEIGHTS)
-    for backbone in backbone_of(single):
-        make_room_for_neighbours(backbone, window_size=config.window.size)
-    network.load_state_dict(single.state_dict())
+    load_weights(checkpoint, network, may_lack=REFINEMENT_WEIGHTS)
     return network
-
-
-def _shows_neighbours(window: SliceWindow) -> bool:
-    return window.size > 1 and not window.slab and not window.mirrored
 
 
 def _require_atlas(config: TrainConfig, preprocessing: PreprocessingConfig) -> None:
