@@ -8,7 +8,8 @@ import json
 import pytest
 
 from aminet_benchmarks.cli import main
-from aminet_runtime.bundle import Bundle, default_bundle_path
+from aminet_benchmarks.usual_phantom import FULL_SHAPE
+from aminet_runtime.bundle import Bundle
 from aminet_runtime.patient import Channel
 from aminet_runtime.selftest import largest_difference, read_selftest
 from aminet_runtime.session import Session
@@ -46,7 +47,7 @@ def test_it_says_that_it_was_never_trained(made):
 def test_it_reads_one_phase_of_the_usual_size_and_holds_twins_for_other_engines(made):
     found = Bundle.open(made).metadata.input
     assert found.channels == (Channel.CTA1,)
-    assert found.training_shape == Bundle.open(default_bundle_path()).metadata.input.training_shape
+    assert found.training_shape == FULL_SHAPE
     assert (made / "model.onnx").exists()
     assert (made / "model-int8.onnx").exists()
 
