@@ -94,8 +94,9 @@ def _continued(
     """
     info = load_info(checkpoint)
     if not _gains_neighbours(config, info):
-        return _same_network(config, preprocessing, checkpoint)
-    single = _same_network(replace(config, window=SINGLE_SLICE), preprocessing, checkpoint)
+        return _same_network(config, preprocessing, checkpoint, info)
+    alone = replace(config, window=SINGLE_SLICE)
+    single = _same_network(alone, preprocessing, checkpoint, info)
     for backbone in backbone_of(single):
         make_room_for_neighbours(backbone, window_size=config.window.size)
     network = random_network(config, preprocessing)
@@ -111,10 +112,9 @@ def _gains_neighbours(config: TrainConfig, before: CheckpointInfo) -> bool:
 
 
 def _same_network(
-    config: TrainConfig, preprocessing: PreprocessingConfig, checkpoint: Path
+    config: TrainConfig, preprocessing: PreprocessingConfig, checkpoint: Path, info: CheckpointInfo
 ) -> nn.Module:
     network = random_network(config, preprocessing)
-    info = load_info(checkpoint)
     seen = info.preprocessing
     if takes_any_size(config.network):
         seen = replace(seen, size_px=preprocessing.size_px)
