@@ -285,7 +285,7 @@ class Preprocessing(nn.Module):
         return views * self.span + self.low
 
 
-def combine_planes(views: Tensor, window: SliceWindow, *, has_atlas: bool = False) -> Tensor:
+def combine_planes(views: Tensor, window: SliceWindow, *, has_atlas: bool) -> Tensor:
     """Turn the views of a window's planes into the network's input.
 
     Args:
