@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 
 from aminet_runtime.decision import region_probabilities
 
@@ -41,7 +40,7 @@ def choose_rule(
         scores: For each validation patient, [Z, 15].
         labels: For each validation patient, [Z, 15].
     """
-    in_a_row, _common, _f1 = best_patient_rule(scores, labels)
+    in_a_row, _f1 = best_slices_in_a_row(scores, labels)
     reached = np.stack([region_probabilities(patient, in_a_row) for patient in scores])
     affected = np.stack([patient.any(axis=0) for patient in labels])
     slice_threshold, _f1 = best_threshold(
@@ -100,6 +99,9 @@ class _Curve(NamedTuple):
 
 def _fit_curve(scores: NDArray[np.float64], affected: NDArray[np.bool_]) -> _Curve:
     """Fit the curve to standardised log-odds [P, 15], with offsets that are drawn towards 0."""
+    # every reader of a checkpoint imports this module, and few choose a rule
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - takes 0.6 s
+
     patients, regions = scores.shape
     column = scores.reshape(-1, 1)
     which = np.tile(np.eye(regions), (patients, 1))  # (P * 15, 15)
@@ -134,16 +136,16 @@ def _rises_to(level: float, curve: _Curve) -> float | None:
     return (root - curve.slope) / (2 * curve.bend) if curve.bend > 0 else None
 
 
-def best_patient_rule(
+def best_slices_in_a_row(
     scores: Sequence[NDArray[np.float32]], labels: Sequence[NDArray[np.uint8]]
-) -> tuple[int, float, float]:
-    """Return slices in a row, threshold and F1 of the best patient-level rule."""
+) -> tuple[int, float]:
+    """Return slices in a row and F1 of the best patient-level rule with one common threshold."""
     truth = np.stack([patient.any(axis=0) for patient in labels])
     rules = []
     for in_a_row in SLICES_IN_A_ROW:
         reached = np.stack([region_probabilities(patient, in_a_row) for patient in scores])
-        rules.append((in_a_row, *best_threshold(reached, truth)))
-    return max(rules, key=lambda rule: rule[2])
+        rules.append((in_a_row, best_threshold(reached, truth)[1]))
+    return max(rules, key=lambda rule: rule[1])
 
 
 def _probability(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -16,7 +16,7 @@ from aminet_train.fitting.progress import EpochMetrics
 from aminet_train.judging.evaluate import score_patient
 from aminet_train.metrics import average_precision
 from aminet_train.preprocessing import SliceWindow
-from aminet_train.thresholds import best_patient_rule, best_threshold
+from aminet_train.thresholds import best_slices_in_a_row, best_threshold
 
 PatientScores = list[NDArray[np.float32]]
 
@@ -60,5 +60,5 @@ class Validation:
             loss=loss,
             slice_ap=average_precision(*pairs),
             slice_f1=best_threshold(*pairs)[1],
-            patient_f1=best_patient_rule(scores, labels)[2],
+            patient_f1=best_slices_in_a_row(scores, labels)[1],
         )
