@@ -10,6 +10,8 @@ In the order of the steps:
     source           checkpoint and patients that fit it; leaks are refused
     onnx_graph       torch to a float ONNX graph, and its check
     openvino_ir      ONNX to OpenVINO IR, with our metadata
+    resizing         the resizes in front of the network, as gathered rows and columns
+    graph_parts      which operations stand in front of the layers, and which behind
     calibration      which slices of which training patients
     quantize         INT8 with the overflow fix; preprocessing stays float
     onnx_int8        the same for ONNX Runtime

@@ -8,22 +8,20 @@ from pathlib import Path
 
 import openvino as ov
 
-from aminet_export.layers import LAYER_TYPES
 from aminet_export.onnx_graph import INPUT, OUTPUTS
+from aminet_export.resizing import gather_resizes
 from aminet_runtime.bundle import MODEL_BIN, MODEL_XML
 from aminet_runtime.engines.openvino_import import shared_core
 from aminet_runtime.errors import ModelInvalid, OutputNotWritable
 from aminet_runtime.metadata import Precision
 from aminet_runtime.publish import CASE_NO_SPACE
 
-RESIZE, PICKS_VOXELS = "Interpolate", "nearest"
-
 _GIVEN_BY_OPENVINO = re.compile(r"[A-Z][A-Za-z]*_\d+")
 """Such as `Constant_1335`; the number counts the nodes that this process has made."""
 
 
 def convert(onnx_path: Path) -> ov.Model:
-    """Convert a float ONNX file to an OpenVINO model with our tensor names.
+    """Convert a float ONNX file to an OpenVINO model with our tensor names and fast resizes.
 
     Raises:
         ModelInvalid: OpenVINO cannot convert it.
@@ -35,6 +33,7 @@ def convert(onnx_path: Path) -> ov.Model:
     model.inputs[0].get_tensor().set_names({INPUT})
     for output, name in zip(model.outputs, OUTPUTS, strict=True):
         output.get_tensor().set_names({name})
+    gather_resizes(model)
     name_alike(model)
     return model
 
@@ -93,67 +92,3 @@ def annotate(model: ov.Model, values: dict[str, str], *, section: str) -> None:
     """Write key-value pairs into a section of the IR's rt_info."""
     for key, value in values.items():
         model.set_rt_info(value, [section, key])
-
-
-def preprocessing_nodes(model: ov.Model) -> list[ov.Node]:
-    """Return the operations between the input and the first convolution."""
-    return _below(model.inputs[0].node, until=frozenset({"Convolution", "GroupConvolution"}))
-
-
-def front_resizes(model: ov.Model) -> list[ov.Node]:
-    """Return the resizes in front of the network: of the images, and behind it of the atlas."""
-    resizes = [node for node in preprocessing_nodes(model) if node.get_type_name() == RESIZE]
-    return sorted(resizes, key=lambda node: str(node.get_attributes()["mode"]) == PICKS_VOXELS)
-
-
-def answer_nodes(model: ov.Model) -> list[ov.Node]:
-    """Return the operations between the last layers and the outputs: pooling and sigmoid."""
-    found: dict[str, ov.Node] = {}
-    waiting = [_producer(result) for result in model.get_results()]
-    while waiting:
-        node = waiting.pop()
-        if _is_layer(node) or node.get_friendly_name() in found or not node.inputs():
-            continue
-        found[node.get_friendly_name()] = node
-        waiting += [value.get_node() for value in node.input_values()]
-    return list(found.values())
-
-
-def activation_products(model: ov.Model) -> list[ov.Node]:
-    """Return the matrix products of two computed values, such as queries and keys of attention."""
-    computed = {node.get_friendly_name() for node in _below(model.inputs[0].node)}
-    return [
-        node
-        for node in model.get_ordered_ops()
-        if node.get_type_name() == "MatMul"
-        and all(value.get_node().get_friendly_name() in computed for value in node.input_values())
-    ]
-
-
-def _below(node: ov.Node, *, until: frozenset[str] = frozenset()) -> list[ov.Node]:
-    """Return what is computed from a node, up to operations of some types."""
-    found: dict[str, ov.Node] = {}
-    waiting = list(_consumers(node))
-    while waiting:
-        below = waiting.pop()
-        if below.get_type_name() in until or below.get_friendly_name() in found:
-            continue
-        found[below.get_friendly_name()] = below
-        waiting += _consumers(below)
-    return list(found.values())
-
-
-def _is_layer(node: ov.Node) -> bool:
-    """Whether it is a layer, or the bias of one."""
-    layer = _producer(node) if node.get_type_name() == "Add" else node
-    return layer.get_type_name() in LAYER_TYPES
-
-
-def _producer(node: ov.Node) -> ov.Node:
-    return node.input_value(0).get_node()
-
-
-def _consumers(node: ov.Node) -> Iterator[ov.Node]:
-    for output in node.outputs():
-        for target in output.get_target_inputs():
-            yield target.get_node()

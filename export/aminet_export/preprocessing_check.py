@@ -9,8 +9,8 @@ import openvino as ov
 import torch
 from numpy.typing import NDArray
 
-from aminet_export.openvino_ir import front_resizes
 from aminet_export.openvino_scorer import compile_like_runtime
+from aminet_export.resizing import front_resizes
 from aminet_export.slices import folder_fingerprint
 from aminet_export.source import Source
 from aminet_runtime.errors import GateFailed

@@ -10,13 +10,9 @@ import nncf
 import openvino as ov
 
 from aminet_export.calibration import CalibrationSlice, calibration_hu
+from aminet_export.graph_parts import activation_products, answer_nodes, preprocessing_nodes
 from aminet_export.layers import FAKE_QUANTIZE, quantised_layers
-from aminet_export.openvino_ir import (
-    activation_products,
-    answer_nodes,
-    front_resizes,
-    preprocessing_nodes,
-)
+from aminet_export.resizing import front_resizes
 from aminet_runtime.errors import InternalError, UsageError
 from aminet_train.preprocessing import Preprocessing
 

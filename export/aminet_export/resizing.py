@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The resizes in front of the network, as rows and columns that are gathered and mixed.
+
+OpenVINO's Interpolate takes a third of the time that a slice needs: it collects four pixels for
+each that comes out, and of several channels it wants the whole slice reordered first. Rows, then
+columns, are gathered with half of the steps and in the order in which they lie. The places are
+computed as PyTorch does, in float32, so that the values are those that training saw. Compiled for
+one size, as the runtime does, they are constants; with open sizes OpenVINO rounds them once more.
+"""
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+from openvino import opset13 as ops
+
+from aminet_export.graph_parts import preprocessing_nodes
+from aminet_runtime.errors import InternalError
+
+INTERPOLATE = "Interpolate"
+RESIZED_IMAGES, RESIZED_ATLAS = "resized.images", "resized.atlas"
+
+_ROWS_AXIS, _COLUMNS_AXIS = 2, 3  # of [N, C, H, W]
+_MODES = {
+    ("linear_onnx", "half_pixel"): RESIZED_IMAGES,
+    ("nearest", "asymmetric"): RESIZED_ATLAS,
+}
+"""What `torch.nn.functional.interpolate` becomes: bilinear, and by picking voxels."""
+
+
+def gather_resizes(model: ov.Model) -> None:
+    """Replace the resizes in front of a network, in place; outputs and free sizes stay.
+
+    Raises:
+        InternalError: A resize is of another kind than those of our preprocessing.
+    """
+    for node in preprocessing_nodes(model):
+        if node.get_type_name() == INTERPOLATE:
+            _replace(node)
+    model.validate_nodes_and_infer_types()
+
+
+def front_resizes(model: ov.Model) -> list[ov.Node]:
+    """Return the last operation of each resize: of the images, and behind it of the atlas."""
+    named = {node.get_friendly_name(): node for node in preprocessing_nodes(model)}
+    return [named[name] for name in (RESIZED_IMAGES, RESIZED_ATLAS) if name in named]
+
+
+def _replace(node: ov.Node) -> None:
+    name = _kind(node)
+    along = _mixed if name == RESIZED_IMAGES else _picked
+    values, shape = node.input_value(0), node.output(0).get_partial_shape()
+    for axis in (_ROWS_AXIS, _COLUMNS_AXIS):
+        values = along(values, axis, shape[axis].get_length()).output(0)
+    values.get_node().set_friendly_name(name)
+    for port in node.output(0).get_target_inputs():
+        port.replace_source_output(values)
+
+
+def _kind(node: ov.Node) -> str:
+    attributes = node.get_attributes()
+    mode = str(attributes["mode"]), str(attributes["coordinate_transformation_mode"])
+    if mode not in _MODES or attributes["antialias"]:
+        raise InternalError(f"a resize of the kind {mode}", hint="please report this")
+    return _MODES[mode]
+
+
+def _mixed(values: ov.Output, axis: int, length: int) -> ov.Node:
+    """Resize along an axis, each value a mean of its two neighbours: bilinear, corners apart."""
+    middles = _scaled(values, axis, np.arange(length, dtype=np.float32) + np.float32(0.5), length)
+    places = ops.maximum(ops.subtract(middles, _float(0.5)), _float(0))
+    lower = ops.floor(places)
+    share = ops.subtract(places, lower)
+    if axis == _ROWS_AXIS:
+        share = ops.unsqueeze(share, _int(1))
+    index = ops.convert(lower, "i64")
+    below = _gather(values, axis, index)
+    above = _gather(values, axis, ops.add(index, _int(1)))
+    return ops.add(below, ops.multiply(ops.subtract(above, below), share))
+
+
+def _picked(values: ov.Output, axis: int, length: int) -> ov.Node:
+    """Resize along an axis by taking single values."""
+    places = _scaled(values, axis, np.arange(length, dtype=np.float32), length)
+    return _gather(values, axis, ops.convert(ops.floor(places), "i64"))
+
+
+def _scaled(values: ov.Output, axis: int, places: NDArray[np.float32], length: int) -> ov.Node:
+    """Map places on the new axis to places on the old one."""
+    scale = ops.divide(ops.convert(_edge(values, axis), "f32"), _float(length))
+    return ops.multiply(ops.constant(places), scale)
+
+
+def _gather(values: ov.Output, axis: int, index: ov.Node) -> ov.Node:
+    last = ops.subtract(_edge(values, axis), _int(1))
+    return ops.gather(values, ops.minimum(index, last), _int(axis))
+
+
+def _edge(values: ov.Output, axis: int) -> ov.Node:
+    return ops.gather(ops.shape_of(values, "i64"), _int(axis), _int(0))
+
+
+def _float(value: float) -> ov.Node:
+    return ops.constant(np.float32(value))
+
+
+def _int(value: int) -> ov.Node:
+    return ops.constant(np.int64(value))

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Gathered resizes show what PyTorch's interpolation shows, whatever the size."""
+
+import numpy as np
+import openvino as ov
+import pytest
+import torch
+from openvino import opset13 as ops
+from torch.nn import functional as F
+
+from aminet_export.resizing import INTERPOLATE, front_resizes, gather_resizes
+from aminet_runtime.errors import InternalError
+
+SIZE_PX = (224, 192)
+SIZES = [(512, 512), (300, 417), (224, 192), (100, 90), (1, 3)]
+
+
+def resize(values: ov.Node, mode: str, transformation: str) -> ov.Node:
+    return ops.interpolate(
+        values,
+        ops.constant(np.array(SIZE_PX, np.int64)),
+        mode=mode,
+        shape_calculation_mode="sizes",
+        coordinate_transformation_mode=transformation,
+        nearest_mode="floor",
+        axes=ops.constant(np.array([2, 3], np.int64)),
+    )
+
+
+def model(mode: str, transformation: str) -> ov.Model:
+    slices = ops.parameter([-1, 2, -1, -1], np.float32, name="slices")
+    kernel = ops.constant(np.ones((1, 2, 1, 1), np.float32))
+    resized = resize(slices, mode, transformation)
+    layer = ops.convolution(resized, kernel, [1, 1], [0, 0], [0, 0], [1, 1])
+    return ov.Model([layer.output(0), resized.output(0)], [slices])
+
+
+def shown(made: ov.Model, slices: np.ndarray) -> np.ndarray:
+    """Run it compiled for one size, as the runtime does."""
+    made.reshape(slices.shape)
+    return ov.Core().compile_model(made, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})([slices])[1]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_images_are_mixed_as_in_torch(size):
+    slices = np.random.default_rng(0).random((2, 2, *size), np.float32)
+    made = model("linear_onnx", "half_pixel")
+    gather_resizes(made)
+    wanted = F.interpolate(torch.from_numpy(slices), SIZE_PX, mode="bilinear").numpy()
+    np.testing.assert_allclose(shown(made, slices), wanted, atol=2e-5)  # places to 400, in float32
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_voxels_of_an_atlas_are_picked_as_in_torch(size):
+    regions = np.random.default_rng(0).integers(0, 15, (2, 2, *size)).astype(np.float32)
+    made = model("nearest", "asymmetric")
+    gather_resizes(made)
+    wanted = F.interpolate(torch.from_numpy(regions), SIZE_PX, mode="nearest").numpy()
+    np.testing.assert_array_equal(shown(made, regions), wanted)
+
+
+def test_sizes_may_stay_open():
+    slices = np.random.default_rng(0).random((2, 2, 300, 417), np.float32)
+    made = model("linear_onnx", "half_pixel")
+    gather_resizes(made)
+    compiled = ov.Core().compile_model(made, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    wanted = F.interpolate(torch.from_numpy(slices), SIZE_PX, mode="bilinear").numpy()
+    np.testing.assert_allclose(compiled([slices])[1], wanted, atol=1e-4)  # 1 / 224 is rounded
+
+
+def test_the_resizes_are_found_again_and_are_no_interpolation():
+    made = model("linear_onnx", "half_pixel")
+    gather_resizes(made)
+    assert INTERPOLATE not in {node.get_type_name() for node in made.get_ordered_ops()}
+    assert [node.output(0).get_partial_shape()[2] for node in front_resizes(made)] == [SIZE_PX[0]]
+
+
+def test_a_resize_of_another_kind_is_refused():
+    with pytest.raises(InternalError, match="of the kind"):
+        gather_resizes(model("cubic", "half_pixel"))
