@@ -150,7 +150,8 @@ class OpenVinoNetwork:
         Raises:
             ModelInvalid: The answer holds a value that is no probability.
         """
-        self._request.infer()
+        self._request.start_async()  # `infer` would copy all outputs into a dictionary first
+        self._request.wait()
         return checked_answer(self._probabilities[0], self._evidence[0])
 
 
