@@ -75,7 +75,7 @@ def measure_floor(
 def benchmark_app(task: Task, report_folder: Path) -> list[str]:
     """Return the command of OpenVINO's own benchmark, with the runtime's settings."""
     contract = task.bundle.metadata.input
-    height, width = contract.network_size_px
+    height, width = contract.frame_px
     return [
         *(str(Path(sys.executable).with_name("benchmark_app")), "-d", "CPU"),
         *("-m", str(task.bundle.path / MODEL_XML)),

@@ -189,6 +189,7 @@ def _metadata(folder: Path, plan: SpeedBundlePlan, patient: PreparedPatient) -> 
             training_spacing_mm=_full_size_spacing(scan),
             training_shape=FULL_SHAPE,
             network_size_px=preprocessing.size_px,
+            network_margin_px=preprocessing.margin_px,
         ),
         regions=plan.network.regions,
         decision=DecisionRule((THRESHOLD,) * REGION_COUNT, 1),

@@ -99,6 +99,7 @@ def _save_untrained(bundle: Bundle, folder: Path) -> None:
         channels=contract.channels,
         views_hu=tuple((bounds,) for bounds in contract.window_hu),
         size_px=contract.network_size_px,
+        margin_px=contract.network_margin_px,
     )
     has_choice = issubclass(CONFIG_TYPES[approach], HeadConfig)
     settings = _head_of(bundle) if has_choice else {}
@@ -109,7 +110,7 @@ def _save_untrained(bundle: Bundle, folder: Path) -> None:
 def _head_of(bundle: Bundle) -> dict[str, str | int]:
     """Tell the head by the atlas, and by how many cells its evidence has."""
     contract = bundle.metadata.input
-    height, width = contract.network_size_px
+    height, width = contract.frame_px
     model = shared_core().read_model(model=bundle.model_xml, weights=bundle.model_bin)
     model.reshape([1, contract.planes, height, width])
     share = model.output("evidence").get_shape()[2] / height
@@ -121,8 +122,12 @@ def _head_of(bundle: Bundle) -> dict[str, str | int]:
 
 def _require_same_input(bundle: Bundle, checkpoint: Path) -> None:
     info, contract = load_info(checkpoint), bundle.metadata.input
-    found = (info.approach.value, info.preprocessing.channels, info.preprocessing.size_px)
-    wanted = (bundle.metadata.approach.value, contract.channels, contract.network_size_px)
+    seen = info.preprocessing
+    found = (info.approach.value, seen.channels, seen.size_px, seen.margin_px)
+    wanted = (
+        *(bundle.metadata.approach.value, contract.channels),
+        *(contract.network_size_px, contract.network_margin_px),
+    )
     if found != wanted:
         raise ModelIncompatible(
             f"it is of another network than {bundle.name}",

@@ -112,6 +112,7 @@ def _input_contract(contents: BundleContents) -> InputContract:
         training_spacing_mm=tuple(round(float(mm), 4) for mm in spacing_mm),  # type: ignore[arg-type]  # three
         training_shape=tuple(shape.tolist()),
         network_size_px=preprocessing.size_px,
+        network_margin_px=preprocessing.margin_px,
         window_counts=_window_counts(contents),
     )
 

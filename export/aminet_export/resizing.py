@@ -8,6 +8,8 @@ computed as PyTorch does, in float32, so that the values are those that training
 one size, as the runtime does, they are constants; with open sizes OpenVINO rounds them once more.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
@@ -16,7 +18,7 @@ from openvino import opset13 as ops
 from aminet_export.graph_parts import preprocessing_nodes
 from aminet_runtime.errors import InternalError
 
-INTERPOLATE = "Interpolate"
+INTERPOLATE, SLICE = "Interpolate", "Slice"
 RESIZED_IMAGES, RESIZED_ATLAS = "resized.images", "resized.atlas"
 
 _ROWS_AXIS, _COLUMNS_AXIS = 2, 3  # of [N, C, H, W]
@@ -29,6 +31,8 @@ _MODES = {
 
 def gather_resizes(model: ov.Model) -> None:
     """Replace the resizes in front of a network, in place; outputs and free sizes stay.
+
+    Where a margin is left out of the resized slice, it is not computed either.
 
     Raises:
         InternalError: A resize is of another kind than those of our preprocessing.
@@ -48,12 +52,43 @@ def front_resizes(model: ov.Model) -> list[ov.Node]:
 def _replace(node: ov.Node) -> None:
     name = _kind(node)
     along = _mixed if name == RESIZED_IMAGES else _picked
-    values, shape = node.input_value(0), node.output(0).get_partial_shape()
+    values, middle = node.input_value(0), _middle_of(node)
     for axis in (_ROWS_AXIS, _COLUMNS_AXIS):
-        values = along(values, axis, shape[axis].get_length()).output(0)
+        values = along(values, axis, _kept(node, middle, axis)).output(0)
     values.get_node().set_friendly_name(name)
-    for port in node.output(0).get_target_inputs():
+    for port in middle.output(0).get_target_inputs():
         port.replace_source_output(values)
+
+
+def _middle_of(resize: ov.Node) -> ov.Node:
+    """Return the operation that leaves out the margin, if there is one, or the resize itself."""
+    node = resize
+    while True:
+        consumers = [port.get_node() for port in node.output(0).get_target_inputs()]
+        if len(consumers) != 1 or consumers[0].get_type_name() != SLICE:
+            return node
+        node = consumers[0]
+
+
+class _Places(NamedTuple):
+    """Places on a resized axis that are computed.
+
+    Attributes:
+        numbers: float32 [n], rising.
+        length: Of the whole axis.
+    """
+
+    numbers: NDArray[np.float32]
+    length: int
+
+
+def _kept(resize: ov.Node, middle: ov.Node, axis: int) -> _Places:
+    """Return which places of the resized axis are left; the margin is as wide on both sides."""
+    length, kept = (
+        node.output(0).get_partial_shape()[axis].get_length() for node in (resize, middle)
+    )
+    first = (length - kept) // 2
+    return _Places(np.arange(first, first + kept, dtype=np.float32), length)
 
 
 def _kind(node: ov.Node) -> str:
@@ -64,9 +99,9 @@ def _kind(node: ov.Node) -> str:
     return _MODES[mode]
 
 
-def _mixed(values: ov.Output, axis: int, length: int) -> ov.Node:
+def _mixed(values: ov.Output, axis: int, wanted: _Places) -> ov.Node:
     """Resize along an axis, each value a mean of its two neighbours: bilinear, corners apart."""
-    middles = _scaled(values, axis, np.arange(length, dtype=np.float32) + np.float32(0.5), length)
+    middles = _scaled(values, axis, wanted._replace(numbers=wanted.numbers + np.float32(0.5)))
     places = ops.maximum(ops.subtract(middles, _float(0.5)), _float(0))
     lower = ops.floor(places)
     share = ops.subtract(places, lower)
@@ -78,16 +113,16 @@ def _mixed(values: ov.Output, axis: int, length: int) -> ov.Node:
     return ops.add(below, ops.multiply(ops.subtract(above, below), share))
 
 
-def _picked(values: ov.Output, axis: int, length: int) -> ov.Node:
+def _picked(values: ov.Output, axis: int, wanted: _Places) -> ov.Node:
     """Resize along an axis by taking single values."""
-    places = _scaled(values, axis, np.arange(length, dtype=np.float32), length)
+    places = _scaled(values, axis, wanted)
     return _gather(values, axis, ops.convert(ops.floor(places), "i64"))
 
 
-def _scaled(values: ov.Output, axis: int, places: NDArray[np.float32], length: int) -> ov.Node:
+def _scaled(values: ov.Output, axis: int, wanted: _Places) -> ov.Node:
     """Map places on the new axis to places on the old one."""
-    scale = ops.divide(ops.convert(_edge(values, axis), "f32"), _float(length))
-    return ops.multiply(ops.constant(places), scale)
+    scale = ops.divide(ops.convert(_edge(values, axis), "f32"), _float(wanted.length))
+    return ops.multiply(ops.constant(wanted.numbers), scale)
 
 
 def _gather(values: ov.Output, axis: int, index: ov.Node) -> ov.Node:

@@ -53,8 +53,8 @@ class CachedImages:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """Shape [1, C, h, w] at the network's own size."""
-        return (1, self.planes, *self.preprocessing.size_px)
+        """Shape [1, C, h, w] at the size that the graph resizes to."""
+        return (1, self.planes, *self.preprocessing.config.frame_px)
 
     def slice_hu(self, patient: PreparedPatient, number: int) -> NDArray[np.float32]:
         """Return a cached slice with its neighbours."""
@@ -76,8 +76,8 @@ def cached_slice_hu(
 ) -> NDArray[np.float32]:
     """Return a cached slice with its neighbours as float32 [1, C, h, w] in HU.
 
-    It has the network's own size, at which window and resize of the graph are the identity, so
-    that the network sees what it saw in training.
+    It has the size that the graph resizes to, at which window and resize are the identity, so that
+    the network sees what it saw in training.
 
     Args:
         patient: With the images of the slice and of its neighbours.

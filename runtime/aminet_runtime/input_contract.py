@@ -9,6 +9,7 @@ from aminet_runtime.strict_json import JsonObject
 
 ORIENTATION = "LPS"
 WINDOWS = (1, 3, 5)
+NO_MARGIN_PX = (0, 0)
 
 _Item = TypeVar("_Item")
 
@@ -24,9 +25,11 @@ class InputContract:
         window_hu: Lower and upper bound that the graph clamps each channel to; for information.
         training_spacing_mm: Typical (x, y, z) of the training data.
         training_shape: Typical (x, y, z) voxel counts of the training data.
-        network_size_px: Height and width that the graph resizes to; for information.
+        network_size_px: Height and width of what the network sees; for information.
         window_counts: In how many windows the graph shows each channel to the network, for
             information; None if in one each.
+        network_margin_px: Rows and columns that the graph resizes beyond that size on each side
+            and does not show to the network; for information.
     """
 
     channels: tuple[Channel, ...]
@@ -37,6 +40,13 @@ class InputContract:
     training_shape: tuple[int, int, int]
     network_size_px: tuple[int, int]
     window_counts: tuple[int, ...] | None = None
+    network_margin_px: tuple[int, int] = NO_MARGIN_PX
+
+    @property
+    def frame_px(self) -> tuple[int, int]:
+        """Height and width that the graph resizes the whole slice to."""
+        (height, width), (rows, columns) = self.network_size_px, self.network_margin_px
+        return height + 2 * rows, width + 2 * columns
 
     @property
     def planes(self) -> int:
@@ -58,11 +68,16 @@ class InputContract:
             training_shape=_three(_positive_counts(values, "training_shape", 3)),
             network_size_px=_two(_positive_counts(values, "network_size_px", 2)),
             window_counts=_window_counts(values, len(channels)),
+            network_margin_px=_margin(values),
         )
 
     def to_json(self) -> dict[str, object]:
         """Return plain JSON values."""
-        counts = {} if self.window_counts is None else {"window_counts": list(self.window_counts)}
+        extra: dict[str, object] = {}
+        if self.window_counts is not None:
+            extra["window_counts"] = list(self.window_counts)
+        if self.network_margin_px != NO_MARGIN_PX:
+            extra["network_margin_px"] = list(self.network_margin_px)
         return {
             "channels": [channel.value for channel in self.channels],
             "window": self.window,
@@ -72,7 +87,7 @@ class InputContract:
             "training_spacing_mm": list(self.training_spacing_mm),
             "training_shape": list(self.training_shape),
             "network_size_px": list(self.network_size_px),
-            **counts,
+            **extra,
         }
 
 
@@ -107,6 +122,11 @@ def _window_hu(values: JsonObject, channel_count: int) -> tuple[tuple[float, flo
 def _window_counts(values: JsonObject, channel_count: int) -> tuple[int, ...] | None:
     key = "window_counts"
     return _positive_counts(values, key, channel_count) if values.has(key) else None
+
+
+def _margin(values: JsonObject) -> tuple[int, int]:
+    key = "network_margin_px"
+    return _two(values.counts(key, length=2)) if values.has(key) else NO_MARGIN_PX
 
 
 def _positive(values: JsonObject, key: str, length: int) -> tuple[float, ...]:

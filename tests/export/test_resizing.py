@@ -8,7 +8,7 @@ import torch
 from openvino import opset13 as ops
 from torch.nn import functional as F
 
-from aminet_export.resizing import INTERPOLATE, front_resizes, gather_resizes
+from aminet_export.resizing import INTERPOLATE, SLICE, front_resizes, gather_resizes
 from aminet_runtime.errors import InternalError
 
 SIZE_PX = (224, 192)
@@ -27,10 +27,19 @@ def resize(values: ov.Node, mode: str, transformation: str) -> ov.Node:
     )
 
 
-def model(mode: str, transformation: str) -> ov.Model:
+def cut(values: ov.Node, axis: int, kept: slice) -> ov.Node:
+    bounds = (ops.constant(np.array([n], np.int64)) for n in (kept.start, kept.stop, 1, axis))
+    return ops.slice(values, *bounds)
+
+
+def model(
+    mode: str, transformation: str, *, rows: slice | None = None, columns: slice | None = None
+) -> ov.Model:
     slices = ops.parameter([-1, 2, -1, -1], np.float32, name="slices")
     kernel = ops.constant(np.ones((1, 2, 1, 1), np.float32))
     resized = resize(slices, mode, transformation)
+    if rows is not None and columns is not None:
+        resized = cut(cut(resized, 2, rows), 3, columns)
     layer = ops.convolution(resized, kernel, [1, 1], [0, 0], [0, 0], [1, 1])
     return ov.Model([layer.output(0), resized.output(0)], [slices])
 
@@ -57,6 +66,15 @@ def test_voxels_of_an_atlas_are_picked_as_in_torch(size):
     gather_resizes(made)
     wanted = F.interpolate(torch.from_numpy(regions), SIZE_PX, mode="nearest").numpy()
     np.testing.assert_array_equal(shown(made, regions), wanted)
+
+
+def test_a_margin_is_not_computed():
+    made = model("linear_onnx", "half_pixel", rows=slice(20, 204), columns=slice(36, 156))
+    gather_resizes(made)
+    assert SLICE not in {node.get_type_name() for node in made.get_ordered_ops()}
+    slices = np.random.default_rng(0).random((2, 2, 512, 512), np.float32)
+    wanted = F.interpolate(torch.from_numpy(slices), SIZE_PX, mode="bilinear").numpy()
+    np.testing.assert_allclose(shown(made, slices), wanted[:, :, 20:204, 36:156], atol=2e-5)
 
 
 def test_sizes_may_stay_open():

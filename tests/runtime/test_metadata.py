@@ -170,6 +170,8 @@ BEYOND_THE_SCHEMA |= {"input.window_counts"}
         ("input.training_shape", [512, 512, 0], "holds a 0"),
         ("input.training_shape", [512, 512, 1.5], "whole numbers"),
         ("input.network_size_px", [224, -1], "whole numbers"),
+        ("input.network_margin_px", [4], "has 1 entries, 2 are needed"),
+        ("input.network_margin_px", [4, -4], "whole numbers"),
         ("input.window_counts", [1, 1], "has 2 entries, 1 are needed"),
         ("input.window_counts", [0], "holds a 0"),
         ("regions.names", ["one name"], "instead of 15"),

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from aminet_runtime.errors import InputInconsistent
 from aminet_runtime.patient import Channel
 from aminet_train.preprocessing import (
     ATLAS_WINDOW,
@@ -168,3 +169,44 @@ def test_refuses_a_window_without_width():
 def test_refuses_channels_without_a_window_each():
     with pytest.raises(ValueError, match="2 channels but 1 windows"):
         PreprocessingConfig(channels=(Channel.CTA1, Channel.CTA2), views_hu=(((0.0, 1.0),),))
+
+
+def with_margin(**changes) -> PreprocessingConfig:
+    settings = {"size_px": (32, 24), "margin_px": (8, 12), "windows_hu": ((0.0, 200.0),)}
+    return PreprocessingConfig.from_preset("mcta+atlas", **(settings | changes))
+
+
+def test_with_a_margin_the_middle_of_the_resized_slice_is_seen():
+    slices = torch.rand(2, 4, 100, 90, generator=torch.Generator().manual_seed(0)) * 300
+    whole = Preprocessing(with_margin(size_px=(48, 48), margin_px=(0, 0)))(slices)
+    seen = Preprocessing(with_margin())(slices)
+    torch.testing.assert_close(seen, whole[:, :, 8:40, 12:36], atol=0, rtol=0)
+
+
+def test_what_was_seen_can_be_shown_again_with_its_margin():
+    preprocessing = Preprocessing(with_margin())
+    slices = torch.rand(1, 4, 100, 90, generator=torch.Generator().manual_seed(0)) * 200
+    seen = preprocessing.views(slices)
+    frame = preprocessing.to_hu(seen)
+    assert frame.shape == (1, 4, *preprocessing.config.frame_px)
+    # float32 rounding of a multiplication and a division
+    torch.testing.assert_close(preprocessing.views(frame), seen, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("margin_px", [(0, 0), (8, 12)])
+def test_a_margin_is_written_and_read(margin_px):
+    config = with_margin(margin_px=margin_px)
+    assert PreprocessingConfig.from_json(config.to_json()) == config
+    assert ("margin_px" in config.to_json()) == (margin_px != (0, 0))
+
+
+@pytest.mark.parametrize("margin_px", [(-4, 0), (2, 4)])
+def test_a_margin_of_parts_of_cells_is_refused(margin_px):
+    with pytest.raises(ValueError, match="not in steps of 4"):
+        with_margin(margin_px=margin_px)
+
+
+def test_a_margin_is_counted_in_cells_of_the_evidence():
+    assert with_margin().margin_cells(map_height=8) == (2, 3)
+    with pytest.raises(InputInconsistent, match="cells of 32 pixels"):
+        with_margin().margin_cells(map_height=1)

@@ -2,6 +2,7 @@
 """The whole model: raw HU in, probabilities and evidence out. This is what is exported."""
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from aminet_train.preprocessing import Preprocessing
 
@@ -20,9 +21,16 @@ class DeployableModel(nn.Module):
         self.network = network
 
     def forward(self, slices: Tensor) -> tuple[Tensor, Tensor]:
-        """Map raw HU [N, C, H, W] to probabilities [N, 15] and evidence 0..1 [N, 15, h, w]."""
+        """Map raw HU [N, C, H, W] to probabilities [N, 15] and evidence 0..1 [N, 15, h, w].
+
+        The evidence covers the whole slice: in the margin, which the network does not see, it is 0.
+        """
         logits, evidence = self.network(self.preprocessing(slices))
-        return logits.sigmoid(), evidence.sigmoid()
+        return logits.sigmoid(), self._of_whole_slice(evidence.sigmoid())
+
+    def _of_whole_slice(self, evidence: Tensor) -> Tensor:
+        rows, columns = self.preprocessing.config.margin_cells(evidence.shape[2])
+        return F.pad(evidence, (columns, columns, rows, rows)) if rows or columns else evidence
 
 
 class SpiralModel(DeployableModel):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from aminet_runtime.errors import InputInconsistent
 from aminet_runtime.patient import Channel
 from aminet_runtime.slice_window import window_step
 
@@ -26,6 +27,11 @@ ATLAS_WINDOW = (0.0, 255.0)
 
 NETWORK_SIZE_PX = (224, 224)
 """Height and width at which the ImageNet weights were trained; the report used it too."""
+
+NO_MARGIN_PX = (0, 0)
+
+CELL_PX = 4
+"""Edge of the finest cells of clot and evidence: a margin leaves whole ones out."""
 
 CHANNEL_PRESETS: dict[str, tuple[Channel, ...]] = {
     "cta": (Channel.CTA2,),
@@ -110,11 +116,14 @@ class PreprocessingConfig:
         views_hu: For each channel the lower and upper bound of each of its windows; values outside
             are clamped.
         size_px: Height and width of the network's input.
+        margin_px: Rows above and below, and columns on the left and on the right, that are left out
+            after the resize: the network sees the middle of the slice, in larger pixels.
     """
 
     channels: tuple[Channel, ...]
     views_hu: tuple[tuple[Bounds, ...], ...]
     size_px: tuple[int, int] = NETWORK_SIZE_PX
+    margin_px: tuple[int, int] = NO_MARGIN_PX
 
     def __post_init__(self) -> None:
         """Refuse a config that cannot be meant."""
@@ -126,6 +135,30 @@ class PreprocessingConfig:
             raise ValueError(f"views_hu {self.views_hu}: a lower bound is not below its upper")
         if Channel.ATLAS in self.channels[:-1]:
             raise ValueError("the atlas is a channel, but not the last one")
+        if min(self.margin_px) < 0 or any(edge % CELL_PX for edge in self.margin_px):
+            raise ValueError(f"a margin of {self.margin_px} pixels is not in steps of {CELL_PX}")
+
+    @property
+    def frame_px(self) -> tuple[int, int]:
+        """Height and width that the whole slice is resized to."""
+        (height, width), (rows, columns) = self.size_px, self.margin_px
+        return height + 2 * rows, width + 2 * columns
+
+    def margin_cells(self, map_height: int) -> tuple[int, int]:
+        """Return how many cells of a map of what is seen the margin has above, and on the left.
+
+        Raises:
+            InputInconsistent: The margin is no whole number of cells.
+        """
+        cell_px = self.size_px[0] / map_height
+        rows, columns = (edge / cell_px for edge in self.margin_px)
+        if not rows.is_integer() or not columns.is_integer():
+            raise InputInconsistent(
+                f"the evidence has cells of {cell_px:g} pixels, which do not divide the margin of "
+                f"{self.margin_px[0]} x {self.margin_px[1]}",
+                hint="prepare with another --frame, or train with a finer map",
+            )
+        return int(rows), int(columns)
 
     @property
     def views(self) -> int:
@@ -156,6 +189,7 @@ class PreprocessingConfig:
         preset: str,
         *,
         size_px: tuple[int, int] = NETWORK_SIZE_PX,
+        margin_px: tuple[int, int] = NO_MARGIN_PX,
         windows_hu: tuple[Bounds, ...] = (CTA_WINDOW_HU,),
     ) -> "PreprocessingConfig":
         """Build the config of a channel preset such as `cta` or `arterial`.
@@ -163,11 +197,12 @@ class PreprocessingConfig:
         Args:
             preset: Key of `CHANNEL_PRESETS`.
             size_px: Height and width of the network's input.
+            margin_px: Left out of the resized slice on each side.
             windows_hu: Windows of each channel in HU.
         """
         channels = CHANNEL_PRESETS[preset]
         views = tuple(_OWN_WINDOWS.get(channel, windows_hu) for channel in channels)
-        return cls(channels=channels, views_hu=views, size_px=size_px)
+        return cls(channels=channels, views_hu=views, size_px=size_px, margin_px=margin_px)
 
     def one_plane_a_view(self) -> "PreprocessingConfig":
         """Return the same views as if each had a channel of its own: those with two stand twice.
@@ -185,16 +220,19 @@ class PreprocessingConfig:
 
     def to_json(self) -> dict[str, object]:
         """Return the config as plain JSON values."""
+        margin = {} if self.margin_px == NO_MARGIN_PX else {"margin_px": list(self.margin_px)}
         return {
             "channels": [channel.value for channel in self.channels],
             "views_hu": [[list(bounds) for bounds in windows] for windows in self.views_hu],
             "size_px": list(self.size_px),
+            **margin,
         }
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "PreprocessingConfig":
         """Read what `to_json` wrote."""
         height, width = values["size_px"]
+        rows, columns = values.get("margin_px", NO_MARGIN_PX)
         return cls(
             channels=tuple(Channel(name) for name in values["channels"]),
             views_hu=tuple(
@@ -202,6 +240,7 @@ class PreprocessingConfig:
                 for windows in values["views_hu"]
             ),
             size_px=(int(height), int(width)),
+            margin_px=(int(rows), int(columns)),
         )
 
 
@@ -237,11 +276,9 @@ class Preprocessing(nn.Module):
         bounds = planes.view(1, -1, 2, 1)
         self.register_buffer("low", bounds[:, :, :1])
         self.register_buffer("span", bounds[:, :, 1:] - bounds[:, :, :1])
-        self.size_px = config.size_px
+        self.config = config
         self.window = window
-        self._has_one_view_each = config.has_one_view_each
         self._sources = planes_of_views(config, window)
-        self._has_atlas = config.has_atlas
 
     def forward(self, slices_hu: Tensor) -> Tensor:
         """Map raw HU to the network's input.
@@ -253,36 +290,47 @@ class Preprocessing(nn.Module):
         Returns:
             float32 [N, in_channels, h, w] in 0..1.
         """
-        return combine_planes(self.views(slices_hu), self.window, has_atlas=self._has_atlas)
+        return combine_planes(self.views(slices_hu), self.window, has_atlas=self.config.has_atlas)
 
     def views(self, slices_hu: Tensor) -> Tensor:
         """Map raw HU to the views of each plane, float32 [N, V * size, h, w]: what is cached."""
-        if not self._has_one_view_each:
+        if not self.config.has_one_view_each:
             slices_hu = torch.cat([slices_hu[:, plane : plane + 1] for plane in self._sources], 1)
         windowed = ((slices_hu - self.low) / self.span).clamp(0.0, 1.0)
-        if not self._has_atlas:
+        if not self.config.has_atlas:
             return self._resize(windowed)
         images, regions = windowed[:, : -self.window.size], windowed[:, -self.window.size :]
-        voxels = F.interpolate(regions, size=self.size_px, mode="nearest")
+        voxels = self._middle(F.interpolate(regions, size=self.config.frame_px, mode="nearest"))
         return torch.cat([self._resize(images), voxels], dim=1)
 
     def _resize(self, images: Tensor) -> Tensor:
-        return F.interpolate(images, size=self.size_px, mode="bilinear", align_corners=False)
+        size_px = self.config.frame_px
+        return self._middle(
+            F.interpolate(images, size=size_px, mode="bilinear", align_corners=False)
+        )
+
+    def _middle(self, frame: Tensor) -> Tensor:
+        (height, width), (rows, columns) = self.config.size_px, self.config.margin_px
+        return frame[..., rows : rows + height, columns : columns + width]
 
     def to_hu(self, views: Tensor) -> Tensor:
         """Map the views of planes back to HU, to feed cached slices to an exported graph.
 
-        At the network's own size the resize is the identity, and so is the window on these values.
+        At the size of the frame the resize is the identity, and so is the window on these values.
 
         Args:
             views: float32 [N, C * size, h, w] in 0..1.
 
+        Returns:
+            float32 [N, C * size, *frame_px]; the margin has the lowest value of its channel.
+
         Raises:
             ValueError: A channel has several windows, none of which tells its HU.
         """
-        if not self._has_one_view_each:
+        if not self.config.has_one_view_each:
             raise ValueError("a channel has several windows: its HU cannot be told from them")
-        return views * self.span + self.low
+        rows, columns = self.config.margin_px
+        return F.pad(views, (columns, columns, rows, rows)) * self.span + self.low
 
 
 def combine_planes(views: Tensor, window: SliceWindow, *, has_atlas: bool) -> Tensor:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from aminet_benchmarks.phantom.patient import PhantomPatient
 from aminet_benchmarks.phantom.version import GENERATOR_VERSION
 from aminet_runtime.patient import Channel
-from aminet_train.cohort.prepared_patient import PatientTruth, ScanInfo
+from aminet_train.cohort.prepared_patient import CELL_GRID, PatientTruth, ScanInfo
 from aminet_train.cohort.truth import TruthCollector
 
 PHASE_OF_CHANNEL = {Channel.CTA1: 1, Channel.CTA2: 2, Channel.CTA3: 3}
@@ -46,14 +46,14 @@ class PhantomSource:
         """Distance of the slices."""
         return self._patient.grid.spacing_mm[2]
 
-    def truth(self) -> PatientTruth:
+    def truth(self, grid: tuple[int, int] = CELL_GRID) -> PatientTruth:
         """Count labels and cells from the clot's voxels, without rendering HU.
 
         The SPIRAL-like map is rendered only where it is one of the channels: it takes as long as
         all slices that training keeps.
         """
         renderer = self._patient.renderer
-        collector = TruthCollector(self._patient.grid.shape[2])
+        collector = TruthCollector(self._patient.grid.shape[2], grid)
         for index in renderer.clot_slices():
             collector.add_clot(index, clot=renderer.clot(index), atlas=renderer.atlas(index))
         if Channel.SPIRAL in self._channels:

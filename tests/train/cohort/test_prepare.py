@@ -387,3 +387,21 @@ def test_prepared_json_of_another_version_is_refused(prepared_cohort, tmp_path):
     (tmp_path / "prepared.json").write_text(json.dumps({**values, "schema": "aminet.prepared/0"}))
     with pytest.raises(InputUnsupported, match="run aminet-prepare again"):
         PreparedCohort.open(tmp_path)
+
+
+def test_with_a_margin_the_clot_grid_shows_what_the_network_sees(cohort, tmp_path):
+    config = PreprocessingConfig.from_preset("cta", size_px=(32, 24), margin_px=(4, 8))
+    plan = PreparePlan(tmp_path / "prepared", config)
+    assert prepare_cohort(cohort, plan, seed=0) == []
+    truth = PreparedCohort.open(plan.root).patient("p0").truth
+    assert truth.clot_cells.shape == (DEPTH, 8, 6)
+    assert np.argwhere(truth.labels).tolist() == [
+        [2, 5],
+        [3, 0],
+        [3, 5],
+    ]  # those of the whole slice
+    for number, row, column, region in [(2, 10, 40, 5), (3, 20, 10, 0), (3, 40, 33, 5)]:
+        place = row * 10 // HEIGHT - 1, column * 10 // WIDTH - 2
+        if min(place) >= 0 and place[0] < 8 and place[1] < 6:
+            assert truth.clot_cells[number][place] >> region & 1
+    assert np.count_nonzero(truth.clot_cells) > 0

@@ -103,3 +103,16 @@ def test_refuses_hu_windows_of_another_form(text):
 
 def test_help_names_every_channel_preset():
     assert set(CHANNELS) == set(CHANNEL_PRESETS)
+
+
+def test_a_frame_leaves_out_a_margin(cohort, tmp_path):
+    assert main([str(cohort), "-o", str(tmp_path), "--size", "48x40", "--frame", "56"]) == 0
+    prepared = PreparedCohort.open(tmp_path)
+    assert prepared.preprocessing.margin_px == (4, 8)
+    assert prepared.patient("p1").images().shape == (12, 1, 48, 40)
+
+
+@pytest.mark.parametrize("frame", ["52", "32"])
+def test_a_frame_that_does_not_fit_around_the_size_is_refused(cohort, tmp_path, capsys, frame):
+    assert main([str(cohort), "-o", str(tmp_path), "--size", "48x40", "--frame", frame]) == 2
+    assert "add a multiple of 8 to both edges of --size" in capsys.readouterr().err

@@ -22,7 +22,7 @@ from aminet_runtime.scan import Scan
 from aminet_runtime.track_record import scan_fingerprint
 from aminet_runtime.volume import Volume
 from aminet_train.cohort.folder_facts import FirstPhase, FolderFacts
-from aminet_train.cohort.prepared_patient import PatientTruth, ScanInfo
+from aminet_train.cohort.prepared_patient import CELL_GRID, PatientTruth, ScanInfo
 from aminet_train.cohort.truth import TruthCollector
 
 PHANTOM_FILE = "phantom.json"
@@ -59,11 +59,11 @@ class FolderSource:
         """Distance of the slices."""
         return self._grid.spacing_mm[2]
 
-    def truth(self) -> PatientTruth:
+    def truth(self, grid: tuple[int, int] = CELL_GRID) -> PatientTruth:
         """Read atlas, clot file and, where there is one, the SPIRAL map."""
         clots = _clot_slices(self._folder.clot_path)
         with Scan.open(self._folder, self._maps()) as scan:
-            collector = TruthCollector(scan.shape[0])
+            collector = TruthCollector(scan.shape[0], grid)
             planes = np.empty((len(self._maps()), *scan.shape[1:]), np.float32)
             for index, write in scan.slices():
                 write(planes)

@@ -5,7 +5,7 @@ import hashlib
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -22,9 +22,14 @@ from aminet_train.cohort.prepared import (
     KeptSlices,
     write_patient_arrays,
 )
-from aminet_train.cohort.prepared_patient import IMAGE_LEVELS, PatientTruth, ScanInfo
+from aminet_train.cohort.prepared_patient import CELL_GRID, IMAGE_LEVELS, PatientTruth, ScanInfo
 from aminet_train.cohort.splits import SplitBy
-from aminet_train.preprocessing import Preprocessing, PreprocessingConfig
+from aminet_train.preprocessing import (
+    CELL_PX,
+    NO_MARGIN_PX,
+    Preprocessing,
+    PreprocessingConfig,
+)
 
 
 class PatientSource(Protocol):
@@ -40,8 +45,12 @@ class PatientSource(Protocol):
         """Distance of the slices."""
         ...
 
-    def truth(self) -> PatientTruth:
-        """Return labels, clot cells and, where there is a map, SPIRAL of all slices."""
+    def truth(self, grid: tuple[int, int]) -> PatientTruth:
+        """Return labels, clot cells and, where there is a map, SPIRAL of all slices.
+
+        Args:
+            grid: Height and width of the clot grid of a whole slice.
+        """
         ...
 
     def images_hu(self, indices: NDArray[np.int32]) -> Iterator[tuple[int, NDArray[np.float32]]]:
@@ -84,7 +93,7 @@ def prepare_patient(source: PatientSource, plan: PreparePlan) -> None:
     target = plan.folder_of(source.patient_id)
     if (target / PATIENT_FILE).exists():
         return
-    truth = source.truth()
+    truth = _truth_in_view(source, plan.preprocessing)
     kept = choose_slices(
         truth.labels,
         plan.kept,
@@ -99,6 +108,17 @@ def prepare_patient(source: PatientSource, plan: PreparePlan) -> None:
     except OutputExists:
         if not (target / PATIENT_FILE).exists():  # else a run beside ours was faster
             raise
+
+
+def _truth_in_view(source: PatientSource, config: PreprocessingConfig) -> PatientTruth:
+    """Mark clot in the cells that the network sees; labels count the whole slice."""
+    if config.margin_px == NO_MARGIN_PX:
+        return source.truth(CELL_GRID)
+    height, width = (edge // CELL_PX for edge in config.frame_px)
+    rows, columns = (edge // CELL_PX for edge in config.margin_px)
+    truth = source.truth((height, width))
+    cells = truth.clot_cells[:, rows : height - rows, columns : width - columns]
+    return replace(truth, clot_cells=np.ascontiguousarray(cells))
 
 
 def remove_patient(patient_id: str, plan: PreparePlan) -> None:

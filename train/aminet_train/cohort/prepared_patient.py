@@ -16,7 +16,10 @@ from aminet_train.preprocessing import SliceWindow, combine_planes
 
 IMAGE_LEVELS = 255
 CELL_GRID = (56, 56)
-"""Height and width of the clot grid: stride 4 of a 224 x 224 input, the finest map of a network."""
+"""Height and width of the clot grid: stride 4 of a 224 x 224 input, the finest map of a network.
+
+Where the network sees the middle of the slice alone, so does the grid, in cells of 4 x 4 pixels.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,12 @@ class TruthCollector:
 
     Args:
         slice_count: Z of the patient; slices of which nothing is added hold no clot.
+        grid: Height and width of the clot grid of a whole slice.
     """
 
-    def __init__(self, slice_count: int) -> None:
+    def __init__(self, slice_count: int, grid: tuple[int, int] = CELL_GRID) -> None:
         self._labels = np.zeros((slice_count, REGION_COUNT), np.uint8)
-        self._cells = np.zeros((slice_count, *CELL_GRID), np.uint16)
+        self._cells = np.zeros((slice_count, *grid), np.uint16)
         self._spiral: NDArray[np.float32] | None = None
 
     def add_clot(
@@ -34,7 +35,7 @@ class TruthCollector:
             InputInconsistent: Atlas or clot holds another value.
         """
         self._labels[index] = slice_labels(clot, atlas)
-        self._cells[index] = clot_cells(clot, atlas)
+        self._cells[index] = clot_cells(clot, atlas, grid=self._cells.shape[1:])
 
     def add_spiral(
         self, index: int, *, spiral: NDArray[np.float32], atlas: NDArray[np.generic]
@@ -49,22 +50,25 @@ class TruthCollector:
         return PatientTruth(self._labels, self._cells, self._spiral)
 
 
-def clot_cells(clot: NDArray[np.generic], atlas: NDArray[np.generic]) -> NDArray[np.uint16]:
+def clot_cells(
+    clot: NDArray[np.generic], atlas: NDArray[np.generic], *, grid: tuple[int, ...] = CELL_GRID
+) -> NDArray[np.uint16]:
     """Mark in which cells of a coarse grid each region's clot lies.
 
     Args:
         clot: [H, W], 0 none, 1 and 2 clot.
         atlas: [H, W], 0..14.
+        grid: gh and gw.
 
     Returns:
         uint16 [gh, gw], bit r set where clot lies on atlas value r.
     """
-    cells = np.zeros(CELL_GRID, np.uint16)
+    cells = np.zeros(grid, np.uint16)
     rows, columns = np.nonzero(clot)
     if len(rows):
         bits = np.left_shift(1, atlas[rows, columns].astype(np.uint16)).astype(np.uint16)
-        cell_rows = rows * CELL_GRID[0] // clot.shape[0]
-        cell_columns = columns * CELL_GRID[1] // clot.shape[1]
+        cell_rows = rows * grid[0] // clot.shape[0]
+        cell_columns = columns * grid[1] // clot.shape[1]
         np.bitwise_or.at(cells, (cell_rows, cell_columns), bits)
     return cells
 

@@ -35,9 +35,16 @@ def add_cache_options(parser: argparse.ArgumentParser) -> None:
     cache.add_argument(
         "--size",
         type=_size,
-        default=224,
+        default=(224, 224),
         metavar="PX",
-        help="height and width, default %(default)s",
+        help="height and width as one number, or as HEIGHTxWIDTH; default 224",
+    )
+    cache.add_argument(
+        "--frame",
+        type=_edge,
+        metavar="PX",
+        help="resize slices to this height and width and keep the middle of --size: a head leaves "
+        "air around it, and what is left out makes the rest larger; default --size",
     )
     cache.add_argument(
         "--hu-windows",
@@ -78,14 +85,35 @@ def add_cache_options(parser: argparse.ArgumentParser) -> None:
 
 
 def preprocessing_of(options: argparse.Namespace) -> "PreprocessingConfig":
-    """Return the preprocessing that was asked for."""
+    """Return the preprocessing that was asked for.
+
+    Raises:
+        UsageError: The frame does not fit around the size.
+    """
     from aminet_train.preprocessing import CTA_WINDOW_HU, PreprocessingConfig
 
     return PreprocessingConfig.from_preset(
         options.channels,
-        size_px=(options.size, options.size),
+        size_px=options.size,
+        margin_px=_margin(options),
         windows_hu=options.hu_windows or (CTA_WINDOW_HU,),
     )
+
+
+def _margin(options: argparse.Namespace) -> tuple[int, int]:
+    """Return the rows and columns that the frame has more than the size, on each side."""
+    from aminet_train.preprocessing import CELL_PX
+
+    height, width = options.size
+    beyond = [(options.frame or edge) - edge for edge in options.size]
+    if min(beyond) < 0 or any(edge % (2 * CELL_PX) for edge in beyond):
+        raise UsageError(
+            f"a frame of {options.frame} pixels does not leave out whole cells of {CELL_PX} pixels "
+            f"around {height} x {width}",
+            hint=f"add a multiple of {2 * CELL_PX} to both edges of --size",
+        )
+    rows, columns = (edge // 2 for edge in beyond)
+    return rows, columns
 
 
 def kept_of(options: argparse.Namespace) -> "KeptSlices":
@@ -128,7 +156,12 @@ def _bounds(part: str) -> tuple[float, float]:
     return low, high
 
 
-def _size(text: str) -> int:
+def _size(text: str) -> tuple[int, int]:
+    height, _x, width = text.partition("x")
+    return _edge(height), _edge(width or height)
+
+
+def _edge(text: str) -> int:
     value = int(text)
     if not MIN_SIZE_PX <= value <= MAX_SIZE_PX:
         raise argparse.ArgumentTypeError(f"{value} is not {MIN_SIZE_PX} to {MAX_SIZE_PX}")

@@ -30,6 +30,7 @@ from aminet_train.networks.weights import (
     unfold_batch_norm,
 )
 from aminet_train.preprocessing import (
+    NO_MARGIN_PX,
     SINGLE_SLICE,
     PreprocessingConfig,
     in_channels,
@@ -66,11 +67,15 @@ def starting_network(
     Raises:
         ModelIncompatible: The checkpoint to start from is of another network.
         UsageError: As `random_network`, or the head's maps do not fit images of this size.
+        InputInconsistent: The head's map does not fit the margin that the images leave out.
     """
     _require_whole_cells(config, preprocessing)
     if config.start_from is not None:
-        return _continued(config, preprocessing, config.start_from).train()
+        network = _continued(config, preprocessing, config.start_from)
+        _require_whole_margin(network, config, preprocessing)
+        return network.train()
     network = random_network(config, preprocessing)
+    _require_whole_margin(network, config, preprocessing)
     if config.weights == NO_WEIGHTS:
         return network
     channels = in_channels(preprocessing, config.window) - int(preprocessing.has_atlas)
@@ -89,8 +94,9 @@ def _continued(
 ) -> nn.Module:
     """Load another run's network.
 
-    It may have seen smaller or larger images if any size fits, or a slice without its neighbours,
-    its clot map may be coarser, and it may have learned with another dropout.
+    It may have seen smaller or larger images, or another part of the slice, if any size fits, or a
+    slice without its neighbours, its clot map may be coarser, and it may have learned with another
+    dropout.
     """
     info = load_info(checkpoint)
     if not _gains_neighbours(config, info):
@@ -117,7 +123,7 @@ def _same_network(
     network = random_network(config, preprocessing)
     seen = info.preprocessing
     if takes_any_size(config.network):
-        seen = replace(seen, size_px=preprocessing.size_px)
+        seen = replace(seen, size_px=preprocessing.size_px, margin_px=preprocessing.margin_px)
     theirs = before_refinement(info.network), info.window, seen
     ours = before_refinement(config.network), config.window, preprocessing
     for has, wanted in zip(theirs, ours, strict=True):
@@ -151,6 +157,19 @@ def _require_whole_cells(config: TrainConfig, preprocessing: PreprocessingConfig
             f"not {height} x {width}",
             hint="prepare with another --size",
         )
+
+
+def _require_whole_margin(
+    network: nn.Module, config: TrainConfig, preprocessing: PreprocessingConfig
+) -> None:
+    """Refuse a margin that no export could add to the evidence, before hours of training."""
+    if preprocessing.margin_px == NO_MARGIN_PX:
+        return
+    planes = in_channels(preprocessing, config.window)
+    with torch.inference_mode():
+        _logits, evidence = network.eval()(torch.zeros(1, planes, *preprocessing.size_px))
+    preprocessing.margin_cells(evidence.shape[2])
+    network.train()
 
 
 def _who_wants_whole_cells(config: TrainConfig) -> str | None:

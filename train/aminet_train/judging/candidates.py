@@ -211,7 +211,15 @@ class BundleCandidate:
         """Take the map of the slice from the engine."""
         if self._is_spiral:
             return None
-        return next(score.evidence for score in self._stream(patient) if score.index == number)
+        whole = next(score.evidence for score in self._stream(patient) if score.index == number)
+        return self._in_view(whole)
+
+    def _in_view(self, evidence: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Cut off the margin that the network does not see and prepared images do not have."""
+        cell_px = self._about.input.frame_px[0] // evidence.shape[1]
+        rows, columns = (edge // cell_px for edge in self._about.input.network_margin_px)
+        height, width = evidence.shape[1:]
+        return evidence[:, rows : height - rows, columns : width - columns]
 
     def _scores(self, patient: PreparedPatient) -> NDArray[np.float32]:
         if self._is_spiral:
@@ -225,11 +233,13 @@ class BundleCandidate:
         return self._session.stream(self._slices_hu(patient), slice_spacing_mm=spacing_mm)
 
     def _slices_hu(self, patient: PreparedPatient) -> Iterator[NDArray[np.float32]]:
-        """Turn cached slices back to HU; at the network's own size the resize is the identity."""
+        """Turn cached slices back to HU; at the size of the frame the resize is the identity."""
         bounds = np.array(self._about.input.window_hu, np.float32)[:, :, None, None]
         low, span = bounds[:, 0], bounds[:, 1] - bounds[:, 0]
+        rows, columns = self._about.input.network_margin_px
         for image in patient.images():
-            yield low + image / np.float32(IMAGE_LEVELS) * span
+            frame = np.pad(image, [(0, 0), (rows, rows), (columns, columns)])
+            yield low + frame / np.float32(IMAGE_LEVELS) * span
 
     def _preprocessing(self) -> PreprocessingConfig:
         about = self._about.input
@@ -237,6 +247,7 @@ class BundleCandidate:
             channels=about.channels,
             views_hu=tuple((bounds,) for bounds in about.window_hu),
             size_px=about.network_size_px,
+            margin_px=about.network_margin_px,
         )
 
     def _choose_slice_threshold(self, pool: PatientPool) -> float:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from aminet_train.cohort.prepared_patient import CELL_GRID, PreparedPatient
+from aminet_train.cohort.prepared_patient import PreparedPatient
 from aminet_train.judging.answers import affected_regions
 from aminet_train.judging.candidates import Candidate
 from aminet_train.judging.evaluation import Judged
@@ -134,8 +134,10 @@ def _draw(axes: Any, candidate: Candidate, example: Example) -> None:
     evidence = candidate.evidence(patient, number)
     if evidence is not None:
         axes.imshow(_overlay(evidence[example.region]), extent=extent, interpolation="bilinear")
-    for row, column in np.argwhere(_clot_cells(patient, example.region)[number]).tolist():
-        axes.add_patch(_cell_outline(row, column, height=height, width=width))
+    cells = _clot_cells(patient, example.region)[number]
+    high, wide = height / cells.shape[0], width / cells.shape[1]
+    for row, column in np.argwhere(cells).tolist():
+        axes.add_patch(_cell_outline(row, column, high=high, wide=wide))
     name = candidate.regions.names[example.region]
     axes.set_title(
         f"{example.outcome}: {name}\n"
@@ -144,8 +146,7 @@ def _draw(axes: Any, candidate: Candidate, example: Example) -> None:
     )
 
 
-def _cell_outline(row: int, column: int, *, height: int, width: int) -> Rectangle:
-    high, wide = height / CELL_GRID[0], width / CELL_GRID[1]
+def _cell_outline(row: int, column: int, *, high: float, wide: float) -> Rectangle:
     return Rectangle(
         (column * wide, row * high), wide, high, fill=False, edgecolor=CLOT_COLOUR, linewidth=1.2
     )
