@@ -80,6 +80,7 @@ class BundleRecipe:
     training: tuple[str, ...] = ()
     disclaimer: str = "Made for tests. Not a medical device."
     with_onnx: bool = False
+    margin_px: tuple[int, int] = (0, 0)
 
     @property
     def planes(self) -> int:
@@ -231,6 +232,7 @@ def metadata_of(recipe: BundleRecipe, *, model_id: str) -> Metadata:
             training_spacing_mm=recipe.training_spacing_mm,
             training_shape=SHAPE[::-1],
             network_size_px=SHAPE[1:],
+            network_margin_px=recipe.margin_px,
         ),
         regions=Regions(names=recipe.names),
         decision=DecisionRule(recipe.thresholds, recipe.min_consecutive_slices),

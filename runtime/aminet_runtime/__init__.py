@@ -13,7 +13,7 @@ The rooms, along the way of the data:
 - `byte_source`, `nifti_layout`, `nifti`, `nifti_file`: a NIfTI file, read once to its verified end
 - `orientation`, `volume`, `read_ahead`: stored axes to canonical LPS slices
 - `patient`, `patient_name`: which file of a folder is what, and what the patient is called
-- `regions`, `scan_check`, `scan`: atlas and clot, and whether it is a head in HU
+- `regions`, `field_of_view`, `scan_check`, `scan`: atlas and clot, and whether it is a head in HU
 - `bundle_files`, `bundle`, `metadata`, `input_contract`, `track_record`, `selftest`: the bundle
 - `engines`: a compiled network behind one protocol
 - `slice_window`, `session`, `supervisor`, `budget`, `memory_estimate`: slices to scores, in bounds

@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aminet_runtime.errors import InputInconsistent, InputUnsuitable
+from aminet_runtime.field_of_view import RegionsInView
+from aminet_runtime.input_contract import NO_MARGIN_PX, InputContract
 from aminet_runtime.patient import Channel, PatientFolder, check_same_grid
 from aminet_runtime.regions import require_atlas
 from aminet_runtime.scan_check import ScanCheck, require_head_size
@@ -36,6 +38,7 @@ class Scan:
         """Take over open volumes of one grid; use `Scan.open`."""
         self._volumes = dict(volumes)
         self._first = next(iter(self._volumes.values()))
+        self._in_view: RegionsInView | None = None
         self._checks = {
             channel: ScanCheck(volume) for channel, volume in self._volumes.items() if channel.in_hu
         }
@@ -85,6 +88,16 @@ class Scan:
         """Read each file on a thread of its own, one slice ahead."""
         for volume in self._volumes.values():
             volume.read_ahead()
+
+    def count_in_view(self, contract: InputContract) -> None:
+        """Count how much of each region the network sees, if it sees a part and has the atlas."""
+        if Channel.ATLAS in self._volumes and contract.network_margin_px != NO_MARGIN_PX:
+            _depth, height, width = self.shape
+            self._in_view = RegionsInView(contract, height=height, width=width)
+
+    def regions_cut_off(self, share: float) -> tuple[int, ...]:
+        """Return the regions of which more than a share is not seen, once all slices were read."""
+        return () if self._in_view is None else self._in_view.cut_off(share)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -155,7 +168,10 @@ class Scan:
                 _require_map(plane, path=volume.path)
             elif channel is Channel.ATLAS:
                 # whole numbers as stored take a fifth of the time that floats do
-                _require_atlas(plane if volume.header.is_scaled else part.stored, path=volume.path)
+                atlas = plane if volume.header.is_scaled else part.stored
+                _require_atlas(atlas, path=volume.path)
+                if self._in_view is not None:
+                    self._in_view.add(atlas)
 
 
 def _require_map(plane: NDArray[np.float32], *, path: Path) -> None:

@@ -189,6 +189,7 @@ class Session:
         supervisor = Supervisor(budget or Budget(), started=clock.started, on_progress=on_progress)
         channels = self.bundle.metadata.input.channels
         with Scan.open(folder, channels, threads=self.threads) as scan:
+            scan.count_in_view(self.bundle.metadata.input)
             scores = self._score_scan(scan, supervisor, clock, observer)
             scan.verify()
         return self._result(folder, scan, scores, clock)

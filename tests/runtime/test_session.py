@@ -521,6 +521,23 @@ def test_remarks_on_region_names_that_cannot_be_read(session, write_patient):
     assert codes(session.run(folder)) == [WarningCode.REGION_NAMES_DIFFER]
 
 
+def test_remarks_on_regions_that_the_network_does_not_see(
+    build_bundle, write_map_and_atlas, make_head
+):
+    """The atlas of the tests has a band of columns for each region, the first in the corners."""
+    atlas = bands_atlas(make_head().shape)
+    atlas[:, :, -1] = 0  # so that the last band lies beside the corner, too
+    recipe = {"channels": MAP_AND_ATLAS, "margin_px": (0, atlas.shape[2] // 6)}
+    with Session.open(build_bundle(**recipe), threads=1) as session:
+        result = session.run(write_map_and_atlas(atlas))
+
+    assert codes(result) == [WarningCode.OUT_OF_VIEW]
+    message = result.warnings[0].message
+    assert "of Territory B, " in message
+    assert "Territory O lies outside of the middle" in message
+    assert "Territory H" not in message
+
+
 def test_remarks_on_a_patient_of_the_training(build_bundle, write_patient):
     folder = write_patient()
     fingerprint = scan_fingerprint([hash_of(folder / "CTA2regA.nii.gz")])
