@@ -32,6 +32,10 @@ EXIT_WARNINGS = 3
 OBJECTS_BETWEEN_COLLECTIONS = 100_000
 """Imports make many objects and no garbage: collecting less often starts 10 ms sooner."""
 
+LONGEST_START_S = 5.0
+"""From the start of the process to ours. One that is older was another program, which became this
+one by exec: its age says nothing about us."""
+
 CASE_STDOUT = 6
 
 
@@ -46,8 +50,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     if arguments is not None:
         return _main(arguments, started=time.perf_counter())
+    started = _start_of_the_process()
     _own_the_process()
-    return _leave(_main(sys.argv[1:], started=started_at() or time.perf_counter()))
+    return _leave(_main(sys.argv[1:], started=started))
+
+
+def _start_of_the_process() -> float:
+    """Return when the interpreter started, by `time.perf_counter`; now if nobody can tell."""
+    now, started = time.perf_counter(), started_at()
+    return now if started is None or now - started > LONGEST_START_S else started
 
 
 def _own_the_process() -> None:
@@ -185,7 +196,7 @@ def _result_place(options: Options) -> "ResultPlace | None":
 
 
 def _open_session(options: Options, started: float) -> "AnySession":
-    with watchdog(options.budget.deadline(started=started)):
+    with watchdog(options.budget.deadline()):
         from aminet_runtime.engines.choice import EngineName
         from aminet_runtime.sessions import open_session
 

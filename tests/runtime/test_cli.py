@@ -620,6 +620,22 @@ def test_time_limit_does_not_count_the_age_of_a_host(bundle_path, write_patient,
     assert cli.main(["--bundle", str(bundle_path), str(write_patient()), "--json"]) == 0
 
 
+@posix
+def test_time_limit_does_not_count_what_ran_before_an_exec(bundle_path, write_patient):
+    """`exec` keeps the start of the process."""
+    words = [*COMMAND, "--bundle", str(bundle_path), str(write_patient()), "--json"]
+    done = subprocess.run(
+        ["sh", "-c", 'sleep 6; exec "$@"', "sh", *words, "--time-limit", "5"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment(),
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["timings_ms"]["start"] < 5500.0
+
+
 def test_host_that_calls_main_keeps_its_signal_handlers(bundle_path, write_patient):
     before = signal.getsignal(signal.SIGTERM)
 
