@@ -216,6 +216,17 @@ def test_time_limit_is_that_of_all_members_together(ensemble, write_patient):
         session.run(write_patient(), budget=Budget(time_limit_s=0.001))
 
 
+def test_openings_count_once_against_the_time_limit(ensemble, write_patient):
+    with EnsembleSession.open(ensemble, threads=1) as session:
+        for member in session.members:
+            member._opening_s = 20.0
+        session.run(write_patient("a"), budget=Budget(time_limit_s=90.0))
+        for member in session.members:
+            member._opening_s = 20.0
+        with pytest.raises(BudgetExceeded, match=r"time limit of 59 s"):
+            session.run(write_patient("b"), budget=Budget(time_limit_s=59.0))
+
+
 def test_command_runs_it_alone_and_in_jobs(ensemble, write_patient, tmp_path, capsys):
     folders = [str(write_patient(name)) for name in ("a", "b")]
     output = tmp_path / "results"
