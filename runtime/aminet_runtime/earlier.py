@@ -26,11 +26,13 @@ class EarlierResult:
 
     Attributes:
         values: The JSON of it.
+        created: When it was made, as it says.
         flagged: Names of the regions that it flagged.
         warning_count: How many warnings it has.
     """
 
     values: Mapping[str, object]
+    created: str
     flagged: tuple[str, ...]
     warning_count: int
 
@@ -61,6 +63,7 @@ def find_earlier(
         _require(values.inner("input").inner("files").text_by_key() == _hashes(patient, metadata))
         return EarlierResult(
             values=values.plain(),
+            created=values.text("created"),
             flagged=tuple(one.text("name") for one in regions if one.boolean_or_none("affected")),
             warning_count=len(values.objects("warnings")),
         )
