@@ -13,7 +13,7 @@ from aminet_runtime.byte_source import hash_regular_file
 from aminet_runtime.errors import InputError, printable
 from aminet_runtime.metadata import Metadata
 from aminet_runtime.patient import PatientFolder
-from aminet_runtime.result import SCHEMA
+from aminet_runtime.result import SCHEMA, to_json_line
 from aminet_runtime.sessions import AnySession
 from aminet_runtime.strict_json import JsonObject, parse_object
 
@@ -62,7 +62,7 @@ def find_earlier(
         _require_rule(values, regions, metadata)
         _require(values.inner("input").inner("files").text_by_key() == _hashes(patient, metadata))
         return EarlierResult(
-            values=values.plain(),
+            values=_printable_values(values),
             created=values.text("created"),
             flagged=tuple(one.text("name") for one in regions if one.boolean_or_none("affected")),
             warning_count=len(values.objects("warnings")),
@@ -87,6 +87,16 @@ def _require_rule(values: JsonObject, regions: list[JsonObject], metadata: Metad
     _require(values.count("min_consecutive_slices") == metadata.decision.min_consecutive_slices)
     rule = zip(metadata.regions.names, metadata.decision.thresholds, strict=True)
     _require([(one.text("name"), one.number_or_none("threshold")) for one in regions] == [*rule])
+
+
+def _printable_values(values: JsonObject) -> Mapping[str, object]:
+    """Return the values if they are JSON again: 1e999 is read as a number that JSON has not."""
+    plain = values.plain()
+    try:
+        to_json_line(plain)
+    except (ValueError, RecursionError) as cause:
+        raise _NotUsableError from cause
+    return plain
 
 
 def _hashes(patient: Path, metadata: Metadata) -> dict[str, str]:
