@@ -59,7 +59,7 @@ def find_earlier(
         _require(values.has("slices") == with_slices)
         _require(values.inner("model").plain() == asdict(session.model_reference()))
         regions = values.objects("regions")
-        _require_rule(values, regions, metadata)
+        _require_rule(values, regions, session)
         _require(values.inner("input").inner("files").text_by_key() == _hashes(patient, metadata))
         return EarlierResult(
             values=_printable_values(values),
@@ -82,11 +82,16 @@ def _read(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _require_rule(values: JsonObject, regions: list[JsonObject], metadata: Metadata) -> None:
+def _require_rule(values: JsonObject, regions: list[JsonObject], session: AnySession) -> None:
     """Compare the decision rule, which is no part of the network."""
+    metadata = session.bundle.metadata
     _require(values.count("min_consecutive_slices") == metadata.decision.min_consecutive_slices)
-    rule = zip(metadata.regions.names, metadata.decision.thresholds, strict=True)
-    _require([(one.text("name"), one.number_or_none("threshold")) for one in regions] == [*rule])
+    _require(tuple(one.text("name") for one in regions) == metadata.regions.names)
+    # where members abstain a vote may stay open, and their rules are a part of the ensemble's id
+    may_be_open = len(session.members) > 1
+    for one, wanted in zip(regions, metadata.decision.thresholds, strict=True):
+        threshold = one.number_or_none("threshold")
+        _require(threshold == wanted or (threshold is None and may_be_open))
 
 
 def _printable_values(values: JsonObject) -> Mapping[str, object]:
