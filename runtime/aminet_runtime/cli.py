@@ -170,10 +170,11 @@ def _run_at_once(
     from aminet_runtime.engines.choice import EngineName
     from aminet_runtime.jobs import Plan, run_patients, threads_for_each
 
-    threads = threads_for_each(options.jobs, options.threads)
+    jobs = min(options.jobs, len(options.patients))
+    threads = threads_for_each(jobs, options.threads)
     engine = EngineName(options.engine)
     plan = Plan(options.bundle, engine, threads=threads, budget=options.budget, place=place)
-    outcomes = run_patients(options.patients, plan, jobs=options.jobs)
+    outcomes = run_patients(options.patients, plan, jobs=jobs)
     with progress_bar("patients", quiet=options.quiet) as on_progress:
         for done, outcome in enumerate(outcomes, start=1):
             yield outcome

@@ -69,6 +69,11 @@ def threads_for_each(jobs: int, threads: int | None) -> int:
 def run_patients(patients: Sequence[str], plan: Plan, *, jobs: int) -> Iterator[PatientOutcome]:
     """Run patients in several processes.
 
+    Args:
+        patients: Their folders.
+        plan: What each process needs to know.
+        jobs: Processes, if there is work for as many.
+
     Yields:
         The outcome of each patient, in the order of the patients.
 
@@ -77,7 +82,7 @@ def run_patients(patients: Sequence[str], plan: Plan, *, jobs: int) -> Iterator[
     """
     outcomes: dict[int, PatientOutcome] = {}
     upcoming = 0
-    with _Crew(patients, plan, size=min(jobs, len(patients))) as crew:
+    with _Crew(patients, plan, size=jobs) as crew:
         for number, outcome in crew.outcomes():
             outcomes[number] = outcome
             while upcoming in outcomes:

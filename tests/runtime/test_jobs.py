@@ -120,6 +120,15 @@ def test_threads_are_split_evenly(total, jobs_wanted, each):
     assert threads_for_each(jobs_wanted, total) == each
 
 
+def test_threads_are_split_among_no_more_jobs_than_patients(bundle_path, cohort, capsys):
+    words = ["--bundle", str(bundle_path), "--jobs", "8", "--threads", "4", "--json"]
+
+    main([*words, *map(str, cohort[:2])])
+
+    results = map(json.loads, capsys.readouterr().out.splitlines())
+    assert [result["threads"] for result in results] == [2, 2]
+
+
 def test_threads_of_the_machine_are_split_where_nothing_is_asked(monkeypatch):
     monkeypatch.setattr(jobs, "available_threads", lambda: 8)
 
