@@ -91,6 +91,12 @@ def test_watchdog_leaves_no_alarm_and_the_old_handler():
     assert signal.getsignal(signal.SIGALRM) is before
 
 
+@pytest.mark.parametrize("seconds", [1e10, 1e300, sys.float_info.max])
+def test_limit_of_any_length_can_be_watched(seconds):
+    with watchdog(Budget(time_limit_s=seconds).deadline()):
+        pass
+
+
 def run_too_long():
     """Run a block that is longer than it may be, and return how far it came."""
     done = []
