@@ -548,6 +548,35 @@ def test_relative_folders_and_dots_have_the_name_of_the_folder(run_bundle, write
     assert run_bundle("../379/", "--json", cwd=folder).json["patient"] == "379"
 
 
+@posix
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["x", "--json"], 10, "the current folder is gone"),
+        (["x", "-o", "results"], 10, "the current folder is gone"),
+        (["/nowhere", "-o", "results"], 30, "cannot be written"),
+        (["--doctor"], 30, "the current folder cannot be used"),
+    ],
+)
+def test_current_folder_that_was_deleted_is_an_error(bundle_path, tmp_path, words, code, message):
+    folder = tmp_path / "deleted"
+    folder.mkdir()
+    python, *command = COMMAND
+    command = [python, "-P", *command]  # as where it is installed: no imports from that folder
+    done = subprocess.run(
+        ["sh", "-c", 'rmdir "$PWD"; exec "$@"', "sh", *command, "--bundle", bundle_path, *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+        env=environment(),
+    )
+
+    assert done.returncode == code
+    assert message in done.stdout + done.stderr
+    assert "bug[" not in done.stderr
+
+
 def test_gzipped_file_that_is_called_nii_is_read(run_bundle, write_patient):
     folder = write_patient()
     (folder / "CTA2regA.nii.gz").rename(folder / "CTA2regA.nii")
