@@ -64,7 +64,7 @@ class EnsembleSession:
 
         Raises:
             ModelError: A member cannot be opened, or the ensemble itself is not right.
-            UsageError: `threads` is below 1.
+            UsageError: `threads` is not within 1 to 1024.
         """
         begin = time.perf_counter() if started is None else started
         opened = bundle if isinstance(bundle, EnsembleBundle) else EnsembleBundle.open(bundle)

@@ -34,7 +34,7 @@ from aminet_runtime.scan import Scan
 from aminet_runtime.slice_window import SliceSource, fill_planes, window_step
 from aminet_runtime.stopwatch import Stopwatch
 from aminet_runtime.supervisor import OnProgress, Supervisor
-from aminet_runtime.threads import available_threads
+from aminet_runtime.threads import MAX_THREADS, available_threads
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ class Session:
             ModelInvalid: The bundle cannot be read.
             ModelUntrusted: A file of the bundle was changed.
             ModelIncompatible: Bundle, engine and machine do not fit together.
-            UsageError: `threads` is below 1.
+            UsageError: `threads` is not within 1 to 1024.
         """
         begin = time.perf_counter()
         count = _thread_count(threads)
@@ -330,9 +330,11 @@ class Session:
 def _thread_count(wanted: int | None) -> int:
     if wanted is None:
         return available_threads()
-    if wanted < 1:
+    if not 1 <= wanted <= MAX_THREADS:
         raise UsageError(
-            f"{wanted} threads cannot run anything", case=CASE_THREADS, hint="use 1 or more"
+            f"{wanted} threads cannot run anything",
+            case=CASE_THREADS,
+            hint=f"use 1 to {MAX_THREADS}",
         )
     return wanted
 

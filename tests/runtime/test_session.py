@@ -486,8 +486,8 @@ def test_memory_that_grows_beyond_the_limit_ends_the_run(session, write_patient,
         session.run(write_patient(), budget=Budget(memory_limit_bytes=MIB))
 
 
-@pytest.mark.parametrize("threads", [0, -1])
-def test_refuses_to_open_without_threads(bundle_path, threads):
+@pytest.mark.parametrize("threads", [0, -1, 1025, 2**40])
+def test_refuses_to_open_without_threads_or_with_absurdly_many(bundle_path, threads):
     with pytest.raises(UsageError, match="threads cannot run anything"):
         Session.open(bundle_path, threads=threads)
 
