@@ -327,6 +327,24 @@ def npz(**arrays):
     return buffer.getvalue()
 
 
+def odd_zip(*, flags=None, method=None, garble=False):
+    """Return a self-test whose headers ask for something else, or whose stream is damaged."""
+    data = bytearray(npz(slices_hu=SLICES, probabilities=ANSWERS))
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        starts = [entry.header_offset for entry in archive.infolist()]
+    central = [i for i in range(len(data)) if data[i : i + 4] == b"PK\x01\x02"]
+    for local, entry in zip(starts, central, strict=True):
+        if flags is not None:
+            data[local + 6] = data[entry + 8] = flags
+        if method is not None:
+            data[local + 8] = data[entry + 10] = method
+        if garble:
+            name_length = int.from_bytes(data[local + 26 : local + 28], "little")
+            extra_length = int.from_bytes(data[local + 28 : local + 30], "little")
+            data[local + 30 + name_length + extra_length] = 0xFF  # no such kind of block
+    return bytes(data)
+
+
 SLICES = np.zeros((2, 1, 60, 60), np.int16)
 ANSWERS = np.zeros((2, 15), np.float32)
 
@@ -336,6 +354,10 @@ ANSWERS = np.zeros((2, 15), np.float32)
     [
         (b"garbage", "no archive"),
         (npz(slices_hu=SLICES), "no archive"),
+        (odd_zip(garble=True), "no archive"),
+        (odd_zip(flags=1), "no archive"),
+        (odd_zip(method=14), "otherwise than by zlib"),
+        (odd_zip(method=99), "otherwise than by zlib"),
         (npz(slices_hu=SLICES, probabilities=np.array([{"a": 1}], dtype=object)), "no archive"),
         (npz(slices_hu=SLICES.astype(np.int32), probabilities=ANSWERS), "not int16 or float32"),
         (npz(slices_hu=SLICES[0], probabilities=ANSWERS), "not int16 or float32"),
