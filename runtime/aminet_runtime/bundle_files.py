@@ -30,6 +30,7 @@ CASE_NOT_THERE = 3
 CASE_NOT_REGULAR = 4
 CASE_TOO_LARGE = 5
 CASE_HASH = 6
+CASE_UNREADABLE = 8
 
 _CHUNK_BYTES = 1 << 20
 _LINE = re.compile(r"(?P<sha256>[0-9a-f]{64})  (?P<name>.+)")
@@ -55,7 +56,7 @@ def read_manifest(folder: Path) -> dict[str, str]:
             hint="name the folder of an exported bundle",
         )
     with _open_regular(folder / MANIFEST) as file:
-        data = file.read(MAX_MANIFEST_BYTES + 1)
+        data = _read(file, MAX_MANIFEST_BYTES + 1, path=folder / MANIFEST)
     return _parse_manifest(data, path=folder / MANIFEST)
 
 
@@ -153,7 +154,7 @@ def _chunks(path: Path) -> Iterator[bytes]:
     """Read a regular file forward, up to the largest size that is allowed."""
     total = 0
     with _open_regular(path) as file:
-        while chunk := file.read(_CHUNK_BYTES):
+        while chunk := _read(file, _CHUNK_BYTES, path=path):
             total += len(chunk)
             if total > MAX_FILE_BYTES:
                 raise ModelUntrusted(
@@ -163,6 +164,18 @@ def _chunks(path: Path) -> Iterator[bytes]:
                     hint=_COPY_HINT,
                 )
             yield chunk
+
+
+def _read(file: BinaryIO, count: int, *, path: Path) -> bytes:
+    try:
+        return file.read(count)
+    except OSError as cause:
+        raise ModelUntrusted(
+            f"the file cannot be read ({cause.strerror})",
+            case=CASE_UNREADABLE,
+            path=path,
+            hint="check the disk or the network drive, and copy the bundle again",
+        ) from cause
 
 
 def _open_regular(path: Path) -> BinaryIO:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Only the bundle that was published is opened, and what was hashed is what runs."""
 
+import errno
 import hashlib
 import io
 import json
@@ -207,6 +208,29 @@ def test_unreadable_file_is_refused(copied):
 
     with pytest.raises(ModelUntrusted, match="may not be read"):
         Bundle.open(copied)
+
+
+class FailingFile(io.BytesIO):
+    """A file on a disk that fails."""
+
+    def read(self, _count=-1):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+@pytest.mark.parametrize("name", ALL_FILES)
+def test_file_on_a_failing_disk_is_named(copied, name, monkeypatch):
+    open_regular = bundle_files._open_regular
+    monkeypatch.setattr(
+        bundle_files,
+        "_open_regular",
+        lambda path: FailingFile() if path.name == name else open_regular(path),
+    )
+
+    with pytest.raises(ModelUntrusted, match="cannot be read") as caught:
+        Bundle.open(copied)
+
+    assert caught.value.code == "E2108"
+    assert caught.value.path == copied / name
 
 
 @needs_posix
