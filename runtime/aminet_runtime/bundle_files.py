@@ -186,7 +186,7 @@ def _open_regular(path: Path) -> BinaryIO:
     try:
         if stat.S_ISLNK(path.lstat().st_mode):  # for systems without O_NOFOLLOW
             raise _not_regular(path)
-        file = os.fdopen(os.open(path, flags), "rb", buffering=0)
+        descriptor = os.open(path, flags)
     except FileNotFoundError as cause:
         raise ModelUntrusted(
             f"the file is listed in {MANIFEST}, but it is not there",
@@ -196,10 +196,10 @@ def _open_regular(path: Path) -> BinaryIO:
         ) from cause
     except OSError as cause:
         raise _not_regular(path) from cause
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)  # Python would not make a file of a folder, and not close it either
         raise _not_regular(path)
-    return file
+    return os.fdopen(descriptor, "rb", buffering=0)
 
 
 def _not_regular(path: Path) -> ModelUntrusted:

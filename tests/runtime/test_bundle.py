@@ -201,6 +201,18 @@ def test_what_is_no_regular_file_is_refused_at_once(copied, name, kind, monkeypa
         Bundle.open(copied)
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc to count")
+def test_folder_in_the_place_of_a_file_is_not_left_open(copied):
+    (copied / "model.bin").unlink()
+    (copied / "model.bin").mkdir()
+    before = len(list(Path("/proc/self/fd").iterdir()))
+
+    with pytest.raises(ModelUntrusted):
+        Bundle.open(copied)
+
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
 @needs_posix
 @pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may read")
 def test_unreadable_file_is_refused(copied):
