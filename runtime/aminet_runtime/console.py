@@ -42,6 +42,14 @@ def run_command(prog: str, command: Callable[[], int], *, debug: bool = False) -
         debug: Print the traceback of an error, too.
     """
     try:
+        return _run_and_tell(prog, command, debug=debug)
+    except BrokenPipeError:  # the reader has gone: nowhere to say anything
+        _silence_broken_streams()
+        return EXIT_BROKEN_PIPE
+
+
+def _run_and_tell(prog: str, command: Callable[[], int], *, debug: bool) -> int:
+    try:
         code = command()
         sys.stdout.flush()
     except AminetError as error:
@@ -52,11 +60,16 @@ def run_command(prog: str, command: Callable[[], int], *, debug: bool = False) -
     except KeyboardInterrupt:
         print(f"{prog}: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # the reader has gone: nothing is left to say, and nowhere to say it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_BROKEN_PIPE
     return code
+
+
+def _silence_broken_streams() -> None:
+    """Let what a stream still holds go nowhere, so that its last flush does not fail again."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def error_line(prog: str, error: AminetError) -> str:

@@ -444,6 +444,18 @@ def test_reader_that_goes_away_is_no_error_message(bundle_path, write_patient):
 
 
 @posix
+@pytest.mark.parametrize("patient", ["", "nowhere"], ids=["no patient", "a patient"])
+def test_reader_of_the_errors_that_goes_away_is_no_bug(bundle_path, patient):
+    reader, writer = os.pipe()
+    os.close(reader)
+    words = [*COMMAND, "--bundle", str(bundle_path), patient]
+    done = subprocess.run(words, stderr=writer, check=False, env=environment())
+    os.close(writer)
+
+    assert done.returncode == 141
+
+
+@posix
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&-"])
 def test_closed_streams_do_not_matter(bundle_path, write_patient, tmp_path, closed):
     words = [
