@@ -19,7 +19,7 @@ from aminet_runtime.cli_options import PROG, Options, parse
 from aminet_runtime.console import error_line, progress_bar, run_command
 from aminet_runtime.errors import AminetError, OutputNotWritable
 from aminet_runtime.process import started_at
-from aminet_runtime.signals import terminating_cleanly
+from aminet_runtime.signals import EXIT_TERMINATED, terminating_cleanly
 
 if TYPE_CHECKING:
     from aminet_runtime.batch import PatientOutcome
@@ -52,7 +52,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _main(arguments, started=time.perf_counter())
     started = _start_of_the_process()
     _own_the_process()
-    return _leave(_main(sys.argv[1:], started=started))
+    try:
+        code = _main(sys.argv[1:], started=started)
+    except SystemExit as ending:
+        if ending.code != EXIT_TERMINATED:  # --help and --version
+            raise
+        code = EXIT_TERMINATED  # an orderly end would wait for a thread whose read hangs
+    return _leave(code)
 
 
 def _start_of_the_process() -> float:

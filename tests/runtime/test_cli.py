@@ -431,6 +431,28 @@ def test_signals_end_the_run_without_a_trace(bundle_path, tmp_path, number, code
 
 
 @posix
+def test_termination_does_not_wait_for_a_thread_that_hangs(bundle_path, write_patient, tmp_path):
+    slow = tmp_path / "slow.py"
+    slow.write_text(
+        "import sys, time\n"
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "from aminet_runtime import cli, session\n"
+        "def hang(*a, **k):\n"
+        "    reading = ThreadPoolExecutor(1).submit(time.sleep, 60)\n"
+        "    print('hanging', file=sys.stderr, flush=True)\n"
+        "    reading.result()\n"
+        "session.Session.run = hang\n"
+        "raise SystemExit(cli.main())\n"
+    )
+    command = [sys.executable, str(slow), str(write_patient()), "--bundle", str(bundle_path)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment()) as process:
+        assert process.stderr.readline() == b"hanging\n"
+        process.terminate()
+
+        assert process.wait(timeout=20) == 143
+
+
+@posix
 def test_reader_that_goes_away_is_no_error_message(bundle_path, write_patient):
     words = [*COMMAND, "--bundle", str(bundle_path), str(write_patient())]
     with subprocess.Popen(
