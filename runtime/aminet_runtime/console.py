@@ -25,6 +25,7 @@ def command_parser(prog: str, description: str, example: str) -> argparse.Argume
         description=description,
         epilog=example,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,  # whoever looks for --json among the words must find it
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {VERSION}")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress, no notes")
