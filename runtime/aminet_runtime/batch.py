@@ -3,7 +3,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,6 +46,7 @@ def check_places(patients: Sequence[str | Path], place: "ResultPlace | None") ->
     Raises:
         UsageError: No patient is named, or one by nothing; results would land in a patient's folder
             or on each other.
+        InputMissing: The current folder, which a patient is relative to, was deleted.
         OutputNotWritable: The place takes no files.
     """
     if not patients or not all(os.fspath(patient) for patient in patients):
@@ -81,9 +82,9 @@ def run_patient(
     Returns:
         The result, which is written by then, or the error.
     """
-    folder = absolute_folder(patient)
     ending: PatientResult | EarlierResult | AminetError
     try:
+        folder = absolute_folder(patient)
         if place is None:
             with _limited(folder, budget):
                 ending = session.run(folder, budget=budget, on_progress=on_progress)
@@ -91,7 +92,7 @@ def run_patient(
             ending = _run_and_write(session, folder, place, budget, on_progress)
     except AminetError as error:
         ending = error
-    return PatientOutcome(display_name(folder), ending)
+    return PatientOutcome(display_name(patient), ending)
 
 
 def _run_and_write(
@@ -177,4 +178,6 @@ def _real(path: Path) -> Path:
     try:
         return path.resolve()
     except (OSError, RuntimeError, ValueError):
-        return path.absolute()
+        with suppress(OSError):
+            return path.absolute()
+        return path  # the current folder is gone, so nothing can be written there

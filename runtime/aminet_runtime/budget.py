@@ -31,6 +31,9 @@ ALARM_DELAY_S = 0.2
 """From the deadline to the alarm. One that strikes while a file is being opened leaves it to no
 one; opening takes microseconds, so whoever began in time keeps its files by then."""
 
+LONGEST_ALARM_S = 1e9
+"""Thirty years; the system's timers take no more than some hundred."""
+
 CASE_TIME = 1
 CASE_MEMORY_LIMIT = 2
 CASE_MEMORY_FREE = 3
@@ -170,7 +173,8 @@ def _alarm(deadline: Deadline) -> Iterator[None]:
         return
     before = signal.signal(signal.SIGALRM, _ring)
     try:
-        signal.setitimer(signal.ITIMER_REAL, max(deadline.remaining_s, 0.0) + ALARM_DELAY_S)
+        left_s = min(max(deadline.remaining_s, 0.0), LONGEST_ALARM_S)
+        signal.setitimer(signal.ITIMER_REAL, left_s + ALARM_DELAY_S)
         try:
             yield
         finally:

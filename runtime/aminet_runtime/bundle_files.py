@@ -30,6 +30,7 @@ CASE_NOT_THERE = 3
 CASE_NOT_REGULAR = 4
 CASE_TOO_LARGE = 5
 CASE_HASH = 6
+CASE_UNREADABLE = 8
 
 _CHUNK_BYTES = 1 << 20
 _LINE = re.compile(r"(?P<sha256>[0-9a-f]{64})  (?P<name>.+)")
@@ -55,7 +56,7 @@ def read_manifest(folder: Path) -> dict[str, str]:
             hint="name the folder of an exported bundle",
         )
     with _open_regular(folder / MANIFEST) as file:
-        data = file.read(MAX_MANIFEST_BYTES + 1)
+        data = _read(file, MAX_MANIFEST_BYTES + 1, path=folder / MANIFEST)
     return _parse_manifest(data, path=folder / MANIFEST)
 
 
@@ -153,7 +154,7 @@ def _chunks(path: Path) -> Iterator[bytes]:
     """Read a regular file forward, up to the largest size that is allowed."""
     total = 0
     with _open_regular(path) as file:
-        while chunk := file.read(_CHUNK_BYTES):
+        while chunk := _read(file, _CHUNK_BYTES, path=path):
             total += len(chunk)
             if total > MAX_FILE_BYTES:
                 raise ModelUntrusted(
@@ -165,6 +166,18 @@ def _chunks(path: Path) -> Iterator[bytes]:
             yield chunk
 
 
+def _read(file: BinaryIO, count: int, *, path: Path) -> bytes:
+    try:
+        return file.read(count)
+    except OSError as cause:
+        raise ModelUntrusted(
+            f"the file cannot be read ({cause.strerror})",
+            case=CASE_UNREADABLE,
+            path=path,
+            hint="check the disk or the network drive, and copy the bundle again",
+        ) from cause
+
+
 def _open_regular(path: Path) -> BinaryIO:
     """Open a file that is no link, without waiting for a FIFO that nobody writes to."""
     flags = os.O_RDONLY | getattr(os, "O_BINARY", 0)
@@ -173,7 +186,7 @@ def _open_regular(path: Path) -> BinaryIO:
     try:
         if stat.S_ISLNK(path.lstat().st_mode):  # for systems without O_NOFOLLOW
             raise _not_regular(path)
-        file = os.fdopen(os.open(path, flags), "rb", buffering=0)
+        descriptor = os.open(path, flags)
     except FileNotFoundError as cause:
         raise ModelUntrusted(
             f"the file is listed in {MANIFEST}, but it is not there",
@@ -183,10 +196,10 @@ def _open_regular(path: Path) -> BinaryIO:
         ) from cause
     except OSError as cause:
         raise _not_regular(path) from cause
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)  # Python would not make a file of a folder, and not close it either
         raise _not_regular(path)
-    return file
+    return os.fdopen(descriptor, "rb", buffering=0)
 
 
 def _not_regular(path: Path) -> ModelUntrusted:

@@ -19,7 +19,7 @@ from aminet_runtime.cli_options import PROG, Options, parse
 from aminet_runtime.console import error_line, progress_bar, run_command
 from aminet_runtime.errors import AminetError, OutputNotWritable
 from aminet_runtime.process import started_at
-from aminet_runtime.signals import terminating_cleanly
+from aminet_runtime.signals import EXIT_TERMINATED, terminating_cleanly
 
 if TYPE_CHECKING:
     from aminet_runtime.batch import PatientOutcome
@@ -31,6 +31,10 @@ EXIT_WARNINGS = 3
 
 OBJECTS_BETWEEN_COLLECTIONS = 100_000
 """Imports make many objects and no garbage: collecting less often starts 10 ms sooner."""
+
+LONGEST_START_S = 5.0
+"""From the start of the process to ours. One that is older was another program, which became this
+one by exec: its age says nothing about us."""
 
 CASE_STDOUT = 6
 
@@ -46,8 +50,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     if arguments is not None:
         return _main(arguments, started=time.perf_counter())
+    started = _start_of_the_process()
     _own_the_process()
-    return _leave(_main(sys.argv[1:], started=started_at() or time.perf_counter()))
+    try:
+        code = _main(sys.argv[1:], started=started)
+    except SystemExit as ending:
+        if ending.code != EXIT_TERMINATED:  # --help and --version
+            raise
+        code = EXIT_TERMINATED  # an orderly end would wait for a thread whose read hangs
+    return _leave(code)
+
+
+def _start_of_the_process() -> float:
+    """Return when the interpreter started, by `time.perf_counter`; now if nobody can tell."""
+    now, started = time.perf_counter(), started_at()
+    return now if started is None or now - started > LONGEST_START_S else started
 
 
 def _own_the_process() -> None:
@@ -159,10 +176,11 @@ def _run_at_once(
     from aminet_runtime.engines.choice import EngineName
     from aminet_runtime.jobs import Plan, run_patients, threads_for_each
 
-    threads = threads_for_each(options.jobs, options.threads)
+    jobs = min(options.jobs, len(options.patients))
+    threads = threads_for_each(jobs, options.threads)
     engine = EngineName(options.engine)
     plan = Plan(options.bundle, engine, threads=threads, budget=options.budget, place=place)
-    outcomes = run_patients(options.patients, plan, jobs=options.jobs)
+    outcomes = run_patients(options.patients, plan, jobs=jobs)
     with progress_bar("patients", quiet=options.quiet) as on_progress:
         for done, outcome in enumerate(outcomes, start=1):
             yield outcome
@@ -185,7 +203,7 @@ def _result_place(options: Options) -> "ResultPlace | None":
 
 
 def _open_session(options: Options, started: float) -> "AnySession":
-    with watchdog(options.budget.deadline(started=started)):
+    with watchdog(options.budget.deadline()):
         from aminet_runtime.engines.choice import EngineName
         from aminet_runtime.sessions import open_session
 

@@ -11,6 +11,7 @@ from typing import NoReturn
 from aminet_runtime.budget import Budget
 from aminet_runtime.console import command_parser
 from aminet_runtime.errors import UsageError
+from aminet_runtime.threads import MAX_THREADS
 
 PROG = "aminet-run"
 ENGINES = ("openvino", "onnxruntime")  # of engines.choice, which is slow to import
@@ -105,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--no-clobber", action="store_true", help="keep results that are there already")
     add("--skip-done", action="store_true", help="take results that another run would repeat")
     add("--strict", action="store_true", help="exit with 3 if there are warnings")
-    add("--threads", type=_count, metavar="N", help="threads (default: as many as may be used)")
+    add("--threads", type=_threads, metavar="N", help="threads (default: as many as may be used)")
     add("--jobs", type=_count, default=1, metavar="N", help="patients at once, sharing the threads")
     add(
         "--time-limit",
@@ -132,6 +133,12 @@ def _refuse(message: str) -> NoReturn:
 def _count(text: str) -> int:
     if not _is_whole_number(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+    return int(text)
+
+
+def _threads(text: str) -> int:
+    if not _is_whole_number(text) or int(text) > MAX_THREADS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {MAX_THREADS}")
     return int(text)
 
 

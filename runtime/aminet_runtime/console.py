@@ -25,6 +25,7 @@ def command_parser(prog: str, description: str, example: str) -> argparse.Argume
         description=description,
         epilog=example,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,  # whoever looks for --json among the words must find it
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {VERSION}")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress, no notes")
@@ -42,6 +43,14 @@ def run_command(prog: str, command: Callable[[], int], *, debug: bool = False) -
         debug: Print the traceback of an error, too.
     """
     try:
+        return _run_and_tell(prog, command, debug=debug)
+    except BrokenPipeError:  # the reader has gone: nowhere to say anything
+        _silence_broken_streams()
+        return EXIT_BROKEN_PIPE
+
+
+def _run_and_tell(prog: str, command: Callable[[], int], *, debug: bool) -> int:
+    try:
         code = command()
         sys.stdout.flush()
     except AminetError as error:
@@ -52,11 +61,16 @@ def run_command(prog: str, command: Callable[[], int], *, debug: bool = False) -
     except KeyboardInterrupt:
         print(f"{prog}: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # the reader has gone: nothing is left to say, and nowhere to say it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_BROKEN_PIPE
     return code
+
+
+def _silence_broken_streams() -> None:
+    """Let what a stream still holds go nowhere, so that its last flush does not fail again."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def error_line(prog: str, error: AminetError) -> str:

@@ -44,6 +44,7 @@ CASE_CPU = 30
 CASE_SELFTEST = 31
 CASE_MEMORY = 5
 CASE_DISK = 5
+CASE_CURRENT_FOLDER = 7
 
 
 def diagnose(
@@ -141,7 +142,14 @@ def _threads() -> str:
 
 def _disk() -> str:
     """Look at the current folder, where results usually go."""
-    free = shutil.disk_usage(Path.cwd()).free
+    try:
+        free = shutil.disk_usage(Path.cwd()).free
+    except OSError as cause:
+        raise OutputNotWritable(
+            f"the current folder cannot be used ({cause.strerror})",
+            case=CASE_CURRENT_FOLDER,
+            hint="change to another folder",
+        ) from cause
     if free < MIN_FREE_DISK_BYTES:
         raise OutputNotWritable(
             f"{free // MIB} MiB are free in the current folder",

@@ -13,7 +13,7 @@ from aminet_runtime.byte_source import hash_regular_file
 from aminet_runtime.errors import InputError, printable
 from aminet_runtime.metadata import Metadata
 from aminet_runtime.patient import PatientFolder
-from aminet_runtime.result import SCHEMA
+from aminet_runtime.result import SCHEMA, to_json_line
 from aminet_runtime.sessions import AnySession
 from aminet_runtime.strict_json import JsonObject, parse_object
 
@@ -26,11 +26,13 @@ class EarlierResult:
 
     Attributes:
         values: The JSON of it.
+        created: When it was made, as it says.
         flagged: Names of the regions that it flagged.
         warning_count: How many warnings it has.
     """
 
     values: Mapping[str, object]
+    created: str
     flagged: tuple[str, ...]
     warning_count: int
 
@@ -57,10 +59,11 @@ def find_earlier(
         _require(values.has("slices") == with_slices)
         _require(values.inner("model").plain() == asdict(session.model_reference()))
         regions = values.objects("regions")
-        _require_rule(values, regions, metadata)
+        _require_rule(values, regions, session)
         _require(values.inner("input").inner("files").text_by_key() == _hashes(patient, metadata))
         return EarlierResult(
-            values=values.plain(),
+            values=_printable_values(values),
+            created=values.text("created"),
             flagged=tuple(one.text("name") for one in regions if one.boolean_or_none("affected")),
             warning_count=len(values.objects("warnings")),
         )
@@ -79,11 +82,26 @@ def _read(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _require_rule(values: JsonObject, regions: list[JsonObject], metadata: Metadata) -> None:
+def _require_rule(values: JsonObject, regions: list[JsonObject], session: AnySession) -> None:
     """Compare the decision rule, which is no part of the network."""
+    metadata = session.bundle.metadata
     _require(values.count("min_consecutive_slices") == metadata.decision.min_consecutive_slices)
-    rule = zip(metadata.regions.names, metadata.decision.thresholds, strict=True)
-    _require([(one.text("name"), one.number_or_none("threshold")) for one in regions] == [*rule])
+    _require(tuple(one.text("name") for one in regions) == metadata.regions.names)
+    # where members abstain a vote may stay open, and their rules are a part of the ensemble's id
+    may_be_open = len(session.members) > 1
+    for one, wanted in zip(regions, metadata.decision.thresholds, strict=True):
+        threshold = one.number_or_none("threshold")
+        _require(threshold == wanted or (threshold is None and may_be_open))
+
+
+def _printable_values(values: JsonObject) -> Mapping[str, object]:
+    """Return the values if they are JSON again: 1e999 is read as a number that JSON has not."""
+    plain = values.plain()
+    try:
+        to_json_line(plain)
+    except (ValueError, RecursionError) as cause:
+        raise _NotUsableError from cause
+    return plain
 
 
 def _hashes(patient: Path, metadata: Metadata) -> dict[str, str]:

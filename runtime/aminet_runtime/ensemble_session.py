@@ -64,7 +64,7 @@ class EnsembleSession:
 
         Raises:
             ModelError: A member cannot be opened, or the ensemble itself is not right.
-            UsageError: `threads` is below 1.
+            UsageError: `threads` is not within 1 to 1024.
         """
         begin = time.perf_counter() if started is None else started
         opened = bundle if isinstance(bundle, EnsembleBundle) else EnsembleBundle.open(bundle)
@@ -126,12 +126,14 @@ class EnsembleSession:
             BudgetExceeded: Time or memory do not suffice.
         """
         limits = budget or Budget()
-        deadline = limits.deadline()
+        opening_s = sum(member.opening_s for member in self.members)
+        deadline = limits.deadline(started=time.perf_counter() - opening_s)
         folder = patient if isinstance(patient, PatientFolder) else PatientFolder.open(patient)
         self._require_one_grid(folder)
         results: list[PatientResult] = []
         for number, member in enumerate(self.members):
-            left = replace(limits, time_limit_s=max(deadline.remaining_s, SHORTEST_S))
+            left_s = deadline.remaining_s + member.opening_s  # which the member counts, too
+            left = replace(limits, time_limit_s=max(left_s, SHORTEST_S))
             progress = _shifted(on_progress, number, len(self.members))
             sees = observer if number == 0 else None
             try:

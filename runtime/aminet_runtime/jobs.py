@@ -3,7 +3,7 @@
 
 A worker is started afresh (`spawn`), since OpenVINO does not survive a fork. It ends when its pipe
 closes, so none outlives the command, however that ends. A worker that dies costs its own patient
-only; another one takes its place.
+only, or none if it was at none; another one takes its place.
 """
 
 import multiprocessing
@@ -31,6 +31,10 @@ from aminet_runtime.threads import available_threads
 CASE_WORKER_KILLED = 6
 CASE_WORKER_DIED = 1
 SECONDS_TO_END = 10.0
+
+MAX_VAIN_DEATHS = 3
+"""For each job: workers that die one after the other while no patient gets done. More of them show
+that none will live."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +69,20 @@ def threads_for_each(jobs: int, threads: int | None) -> int:
 def run_patients(patients: Sequence[str], plan: Plan, *, jobs: int) -> Iterator[PatientOutcome]:
     """Run patients in several processes.
 
+    Args:
+        patients: Their folders.
+        plan: What each process needs to know.
+        jobs: Processes, if there is work for as many.
+
     Yields:
         The outcome of each patient, in the order of the patients.
 
     Raises:
-        AminetError: The bundle cannot be opened.
+        AminetError: The bundle cannot be opened, or no worker lives long enough to do so.
     """
     outcomes: dict[int, PatientOutcome] = {}
     upcoming = 0
-    with _Crew(patients, plan, size=min(jobs, len(patients))) as crew:
+    with _Crew(patients, plan, size=jobs) as crew:
         for number, outcome in crew.outcomes():
             outcomes[number] = outcome
             while upcoming in outcomes:
@@ -90,6 +99,7 @@ class _Crew:
         self._waiting = deque(range(len(patients)))
         self._size = size
         self._workers: list[_Worker] = []
+        self._vain_deaths = 0
 
     def __enter__(self) -> Self:
         return self
@@ -126,32 +136,57 @@ class _Crew:
         number = worker.patient
         try:
             said: PatientOutcome | AminetError | None = worker.connection.recv()
-        except (EOFError, ConnectionError):
-            said = self._bury(worker)
-        if isinstance(said, AminetError):
+        except (EOFError, OSError):  # the latter if it died in the middle of a word
+            self._bury(worker)
             if number is None:
+                self._bear(worker)
+                return
+            said = worker.cause_of_death("the process of this patient")
+        if number is None:
+            if isinstance(said, AminetError):
                 raise said
-            said = PatientOutcome(display_name(self._patients[number]), said)
-        if number is not None and said is not None:
-            yield number, said
+        elif said is not None:
+            self._vain_deaths = 0
+            yield number, self._as_outcome(number, said)
         self._assign(worker)
 
-    def _bury(self, worker: "_Worker") -> AminetError:
+    def _as_outcome(self, number: int, said: PatientOutcome | AminetError) -> PatientOutcome:
+        if isinstance(said, PatientOutcome):
+            return said
+        return PatientOutcome(display_name(self._patients[number]), said)
+
+    def _bury(self, worker: "_Worker") -> None:
         self._workers.remove(worker)
         worker.end()
         worker.join()
-        return worker.cause_of_death()
+
+    def _bear(self, worker: "_Worker") -> None:
+        """Go on after a death that cost no patient, unless nothing else happens."""
+        self._vain_deaths += 1
+        if self._vain_deaths > MAX_VAIN_DEATHS * self._size:
+            raise worker.cause_of_death("one process after the other")
 
     def _assign(self, worker: "_Worker") -> None:
         if worker not in self._workers:
             return
         if self._waiting:
-            worker.patient = self._waiting.popleft()
-            worker.connection.send(self._patients[worker.patient])
+            self._send_patient(worker)
         else:
             self._workers.remove(worker)
             worker.connection.close()  # it goes home
             worker.join()
+
+    def _send_patient(self, worker: "_Worker") -> None:
+        """Give a worker the next patient, who goes on waiting if the worker has died meanwhile."""
+        number = self._waiting.popleft()
+        try:
+            worker.connection.send(self._patients[number])
+        except OSError:
+            self._waiting.appendleft(number)
+            self._bury(worker)
+            self._bear(worker)
+        else:
+            worker.patient = number
 
 
 class _Worker:
@@ -183,19 +218,19 @@ class _Worker:
             self._process.kill()
             self._process.join()
 
-    def cause_of_death(self) -> AminetError:
-        """Make the error for the patient that the process was at."""
+    def cause_of_death(self, subject: str) -> AminetError:
+        """Make the error for what the process was at; the subject is who died."""
         code = self._process.exitcode
         if code == -getattr(signal, "SIGKILL", 9):
             return BudgetExceeded(
-                "the process of this patient was killed, perhaps since memory ran out",
+                f"{subject} was killed, perhaps since memory ran out",
                 case=CASE_WORKER_KILLED,
                 hint="use fewer --jobs, or give the machine more memory",
             )
         return InternalError(
-            f"the process of this patient ended with code {code}",
+            f"{subject} ended with code {code}",
             case=CASE_WORKER_DIED,
-            hint="run the patient alone with --debug and report it",
+            hint="run a patient alone with --debug and report it",
         )
 
 

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aminet_runtime.errors import InputInconsistent, InputMissing
+from aminet_runtime.patient_name import absolute_folder
 from aminet_runtime.volume import Volume
 
 GRID_TOLERANCE_MM = 0.25  # below a voxel; a float32 quaternion is right to 0.2 at the corners
@@ -79,7 +80,7 @@ class PatientFolder:
             InputMissing: The path is not a folder, or holds none of a patient's files.
             InputInconsistent: A file is there twice.
         """
-        folder = _absolute(path)
+        folder = absolute_folder(path)
         found: dict[str, Path] = {}
         for key, file in _recognised(_list_names(folder), folder):
             if key in found:
@@ -145,16 +146,6 @@ class PatientFolder:
                 hint=f"add it; there are {there}",
             )
         return files[key]
-
-
-def _absolute(path: str | Path) -> Path:
-    """Resolve `.` and `..`, so that the folder has a name, but keep the name of a link."""
-    try:
-        return Path(os.path.abspath(path))  # noqa: PTH100 - Path.resolve follows links
-    except FileNotFoundError as cause:
-        raise InputMissing(
-            "the current folder is gone", case=14, path=path, hint="change to another folder"
-        ) from cause
 
 
 def _list_names(folder: Path) -> list[str]:

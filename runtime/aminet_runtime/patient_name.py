@@ -4,13 +4,22 @@
 import os
 from pathlib import Path
 
-from aminet_runtime.errors import printable
+from aminet_runtime.errors import InputMissing, printable
 from aminet_runtime.portable_name import portable_name
 
 
 def absolute_folder(patient: str | Path) -> Path:
-    """Return the folder as `PatientFolder` names it: absolute, links not followed."""
-    return Path(os.path.abspath(patient))  # noqa: PTH100 - resolves `..`, keeps a link's name
+    """Resolve `.` and `..`, so that the folder has a name, but keep the name of a link.
+
+    Raises:
+        InputMissing: The folder is relative to the current one, which was deleted.
+    """
+    try:
+        return Path(os.path.abspath(patient))  # noqa: PTH100 - Path.resolve follows links
+    except FileNotFoundError as cause:
+        raise InputMissing(
+            "the current folder is gone", case=14, path=patient, hint="change to another folder"
+        ) from cause
 
 
 def name_of(patient: Path) -> str:
@@ -24,5 +33,9 @@ def results_folder_name(patient: Path) -> str:
 
 
 def display_name(patient: str | Path) -> str:
-    """Return a patient's name for people, printable."""
-    return printable(name_of(absolute_folder(patient)))
+    """Return a patient's name for people, printable, even where the folder cannot be found."""
+    try:
+        folder = absolute_folder(patient)
+    except InputMissing:
+        folder = Path(patient)
+    return printable(name_of(folder))

@@ -20,7 +20,8 @@ _START_FIELD = 19  # field 22 of proc(5), counted behind the name in brackets, f
 def started_at() -> float | None:
     """Return when the process started, on the clock of `time.perf_counter`.
 
-    Linux tells it in ticks of 10 ms.
+    Linux tells it in ticks of 10 ms. It is the start of what ran before, where that became this
+    program by exec.
     """
     try:
         behind_the_name = _STAT.read_text(encoding="utf-8", errors="replace").rpartition(")")[2]

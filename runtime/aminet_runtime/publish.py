@@ -23,7 +23,8 @@ from aminet_runtime.errors import AminetError, OutputExists, OutputNotWritable
 
 TEMPORARY_SUFFIX = ".partial"
 STALE_AFTER_S = 3600.0
-"""A temporary of an hour ago belongs to nobody; one that is younger may be a run beside ours."""
+"""Where only age can tell whether a temporary is still being filled: on other machines, and on ours
+where there is no /proc."""
 
 MAX_NAME_BYTES = 255
 """Longest file name on common file systems."""
@@ -31,6 +32,8 @@ MAX_NAME_BYTES = 255
 _TEMPORARY_NAME = re.compile(
     r"\..*\.[0-9a-f]{8}\.(?P<machine>[0-9a-f]{8})\.(?P<process>\d+)\.partial"
 )
+
+_PROCESSES = Path("/proc")
 
 CASE_NOT_WRITABLE = 1
 CASE_NO_SPACE = 2
@@ -171,19 +174,13 @@ def _remove_stale(folder: Path) -> None:
 
 
 def _is_ours_to_remove(entry: Path) -> bool:
-    """Whether a temporary is old, or was made on this machine by a process that is gone."""
+    """Whether the process that made a temporary is gone, or, if nobody can tell, it is old."""
     name = _TEMPORARY_NAME.fullmatch(entry.name)
     if name is None:
         return False
-    if time.time() - entry.lstat().st_mtime > STALE_AFTER_S:
-        return True
-    return name["machine"] == _machine_tag() and _is_process_gone(int(name["process"]))
-
-
-def _is_process_gone(process_id: int) -> bool:
-    """Look the process up where there is a /proc; elsewhere only age tells."""
-    processes = Path("/proc")
-    return (processes / "self").exists() and not (processes / str(process_id)).exists()
+    if name["machine"] == _machine_tag() and (_PROCESSES / "self").exists():
+        return not (_PROCESSES / name["process"]).exists()
+    return time.time() - entry.lstat().st_mtime > STALE_AFTER_S
 
 
 def _machine_tag() -> str:

@@ -13,7 +13,7 @@ from aminet_runtime.patient_name import display_name, results_folder_name
 from aminet_runtime.publish import refuse_existing, write_new, write_whole
 from aminet_runtime.report.exhibits import Exhibits, collect
 from aminet_runtime.report.key_slices import KeySliceKeeper
-from aminet_runtime.report.page import refusal_page, result_page
+from aminet_runtime.report.page import is_page_of_result, refusal_page, result_page
 from aminet_runtime.result import PatientResult, to_json_file, utc_now
 from aminet_runtime.sessions import AnySession
 
@@ -44,11 +44,18 @@ class ResultPlace:
         return self.folder / results_folder_name(patient) / RESULT_FILE
 
     def earlier(self, patient: Path, session: AnySession) -> EarlierResult | None:
-        """Return the result that is there, if it is to be taken and another run would say so."""
+        """Return the result that is there, if it is to be taken and another run would say so.
+
+        One without its report is not: it may be gone, or be that of a later run that was refused.
+        """
         if not self.skips_done:
             return None
         with_slices = self.to_json is PatientResult.to_json_with_slices
-        return find_earlier(self.path_for(patient), patient, session, with_slices=with_slices)
+        path = self.path_for(patient)
+        earlier = find_earlier(path, patient, session, with_slices=with_slices)
+        if earlier is None or not _has_report(path.with_name(REPORT_FILE), earlier):
+            return None
+        return earlier
 
     def require_free(self, patient: Path) -> None:
         """Refuse, before the work, a result that must not be replaced.
@@ -93,3 +100,12 @@ class ResultPlace:
             return  # its report is to be kept, too
         page = refusal_page(display_name(patient), error, created=utc_now())
         write_whole(target.with_name(REPORT_FILE), page)
+
+
+def _has_report(report: Path, earlier: EarlierResult) -> bool:
+    """Whether a report is there that shows this result."""
+    try:
+        page = report.read_bytes() if report.is_file() else b""
+    except OSError:
+        return False
+    return is_page_of_result(page, created=earlier.created)

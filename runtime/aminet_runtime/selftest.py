@@ -3,6 +3,7 @@
 
 import io
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,17 @@ TOLERANCE = 0.02
 CASE_SELFTEST = 6
 
 _KEYS = ("slices_hu", "probabilities")
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    MemoryError,
+    RuntimeError,  # encrypted
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,14 +97,16 @@ def write_selftest(path: Path, selftest: SelfTest) -> None:
 def _read_arrays(data: bytes, *, path: Path) -> list[NDArray[np.generic]]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            unpacked = sum(entry.file_size for entry in archive.infolist())
-        if unpacked > MAX_UNPACKED_BYTES:
+            entries = archive.infolist()
+        if sum(entry.file_size for entry in entries) > MAX_UNPACKED_BYTES:
             raise _invalid(f"unpacks to more than {MAX_UNPACKED_BYTES} bytes", path)
+        if not all(entry.compress_type in _COMPRESSIONS for entry in entries):
+            raise _invalid("is compressed otherwise than by zlib", path)
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             return [arrays[key] for key in _KEYS]
     except ModelInvalid:
         raise
-    except (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile) as cause:
+    except _UNREADABLE as cause:
         raise _invalid(f"is no archive of {' and '.join(_KEYS)} ({cause})", path) from cause
 
 

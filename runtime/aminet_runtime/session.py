@@ -34,7 +34,7 @@ from aminet_runtime.scan import Scan
 from aminet_runtime.slice_window import SliceSource, fill_planes, window_step
 from aminet_runtime.stopwatch import Stopwatch
 from aminet_runtime.supervisor import OnProgress, Supervisor
-from aminet_runtime.threads import available_threads
+from aminet_runtime.threads import MAX_THREADS, available_threads
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -77,13 +77,14 @@ class Session:
         threads: Threads of one inference.
     """
 
-    def __init__(self, bundle: Bundle, engine: Engine, *, threads: int, started: float) -> None:
+    def __init__(self, bundle: Bundle, engine: Engine, *, threads: int) -> None:
         """Take over an engine; use `Session.open`."""
         self.bundle = bundle
         self.threads = threads
         self._engine: Engine | None = engine
         self._network: CompiledNetwork | None = None
-        self._start_ms = (time.perf_counter() - started) * 1000.0
+        self._start_ms = 0.0
+        self._opening_s = 0.0
 
     @classmethod
     def open(
@@ -106,14 +107,16 @@ class Session:
             ModelInvalid: The bundle cannot be read.
             ModelUntrusted: A file of the bundle was changed.
             ModelIncompatible: Bundle, engine and machine do not fit together.
-            UsageError: `threads` is below 1.
+            UsageError: `threads` is not within 1 to 1024.
         """
-        begin = time.perf_counter() if started is None else started
+        begin = time.perf_counter()
         count = _thread_count(threads)
         opened = bundle if isinstance(bundle, Bundle) else Bundle.open(_bundle_path(bundle))
         running = start_engine(EngineName(engine), opened, threads=count)
         _LOGGER.info("%s (%s) with %d threads", opened.name, running.version, count)
-        return cls(opened, running, threads=count, started=begin)
+        session = cls(opened, running, threads=count)
+        session._count_start(opening_began=begin, started=begin if started is None else started)
+        return session
 
     def __enter__(self) -> Self:
         return self
@@ -135,6 +138,11 @@ class Session:
     def members(self) -> "tuple[Session, ...]":
         """The sessions that decide: this one; an ensemble has several."""
         return (self,)
+
+    @property
+    def opening_s(self) -> float:
+        """Seconds that opening took, as far as they count against the next patient's limit."""
+        return self._opening_s
 
     @property
     def engine_version(self) -> str:
@@ -184,9 +192,10 @@ class Session:
             ModelIncompatible: This machine cannot run the network.
             BudgetExceeded: Time or memory do not suffice.
         """
+        began = time.perf_counter() - self._opening_s
         clock = self._begin_patient()
         folder = patient if isinstance(patient, PatientFolder) else PatientFolder.open(patient)
-        supervisor = Supervisor(budget or Budget(), started=clock.started, on_progress=on_progress)
+        supervisor = Supervisor(budget or Budget(), started=began, on_progress=on_progress)
         channels = self.bundle.metadata.input.channels
         with Scan.open(folder, channels, threads=self.threads) as scan:
             scan.count_in_view(self.bundle.metadata.input)
@@ -234,9 +243,15 @@ class Session:
         network.input_hu[:] = planes_hu
         return network.infer()
 
+    def _count_start(self, *, opening_began: float, started: float) -> None:
+        """Let the first patient's timings include the start, and its limit the opening."""
+        now = time.perf_counter()
+        self._opening_s = now - opening_began
+        self._start_ms = (now - started) * 1000.0
+
     def _begin_patient(self) -> Stopwatch:
         """Start the clock; the first patient's includes the start of the session."""
-        start_ms, self._start_ms = self._start_ms, 0.0
+        start_ms, self._start_ms, self._opening_s = self._start_ms, 0.0, 0.0
         return Stopwatch(start_ms=start_ms)
 
     def _score_scan(
@@ -316,9 +331,11 @@ class Session:
 def _thread_count(wanted: int | None) -> int:
     if wanted is None:
         return available_threads()
-    if wanted < 1:
+    if not 1 <= wanted <= MAX_THREADS:
         raise UsageError(
-            f"{wanted} threads cannot run anything", case=CASE_THREADS, hint="use 1 or more"
+            f"{wanted} threads cannot run anything",
+            case=CASE_THREADS,
+            hint=f"use 1 to {MAX_THREADS}",
         )
     return wanted
 

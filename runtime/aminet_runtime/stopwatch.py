@@ -35,11 +35,6 @@ class Stopwatch:
         self._began = self._lap_began = time.perf_counter()
         self._laps_ms = {"compile": 0.0, "stream": 0.0}
 
-    @property
-    def started(self) -> float:
-        """When the start began, by `time.perf_counter`."""
-        return self._began - self._start_ms / 1000.0
-
     def lap(self, phase: str) -> None:
         """End a phase, which began with the end of the one before."""
         now = time.perf_counter()
@@ -52,5 +47,5 @@ class Stopwatch:
             start=self._start_ms,
             compile=self._laps_ms["compile"],
             stream=self._laps_ms["stream"],
-            total=(time.perf_counter() - self.started) * 1000.0,
+            total=self._start_ms + (time.perf_counter() - self._began) * 1000.0,
         )

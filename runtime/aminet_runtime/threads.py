@@ -9,10 +9,13 @@ import os
 
 from aminet_runtime.cgroup import cpu_quota
 
+MAX_THREADS = 1024
+"""More than any machine of ours has cores; OpenVINO fails in ways of its own at absurd numbers."""
+
 
 def available_threads() -> int:
-    """Return the number of cores that this process may keep busy, at least 1."""
-    cores = _usable_cores()
+    """Return the number of cores that this process may keep busy, from 1 to `MAX_THREADS`."""
+    cores = min(_usable_cores(), MAX_THREADS)
     quota = cpu_quota()
     return cores if quota is None else max(1, min(cores, int(quota)))
 

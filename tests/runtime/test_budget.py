@@ -91,6 +91,12 @@ def test_watchdog_leaves_no_alarm_and_the_old_handler():
     assert signal.getsignal(signal.SIGALRM) is before
 
 
+@pytest.mark.parametrize("seconds", [1e10, 1e300, sys.float_info.max])
+def test_limit_of_any_length_can_be_watched(seconds):
+    with watchdog(Budget(time_limit_s=seconds).deadline()):
+        pass
+
+
 def run_too_long():
     """Run a block that is longer than it may be, and return how far it came."""
     done = []
@@ -270,7 +276,8 @@ def test_memory_headroom_is_that_of_the_tightest_group(tmp_path, files, room):
 
 
 @pytest.mark.parametrize(
-    ("cores", "quota", "expected"), [(8, None, 8), (8, 2.9, 2), (8, 0.5, 1), (1, 4.0, 1)]
+    ("cores", "quota", "expected"),
+    [(8, None, 8), (8, 2.9, 2), (8, 0.5, 1), (1, 4.0, 1), (2000, None, 1024)],
 )
 def test_threads_are_bound_by_affinity_and_quota(monkeypatch, cores, quota, expected):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Only the bundle that was published is opened, and what was hashed is what runs."""
 
+import errno
 import hashlib
 import io
 import json
@@ -200,6 +201,18 @@ def test_what_is_no_regular_file_is_refused_at_once(copied, name, kind, monkeypa
         Bundle.open(copied)
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc to count")
+def test_folder_in_the_place_of_a_file_is_not_left_open(copied):
+    (copied / "model.bin").unlink()
+    (copied / "model.bin").mkdir()
+    before = len(list(Path("/proc/self/fd").iterdir()))
+
+    with pytest.raises(ModelUntrusted):
+        Bundle.open(copied)
+
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
 @needs_posix
 @pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may read")
 def test_unreadable_file_is_refused(copied):
@@ -207,6 +220,29 @@ def test_unreadable_file_is_refused(copied):
 
     with pytest.raises(ModelUntrusted, match="may not be read"):
         Bundle.open(copied)
+
+
+class FailingFile(io.BytesIO):
+    """A file on a disk that fails."""
+
+    def read(self, _count=-1):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+@pytest.mark.parametrize("name", ALL_FILES)
+def test_file_on_a_failing_disk_is_named(copied, name, monkeypatch):
+    open_regular = bundle_files._open_regular
+    monkeypatch.setattr(
+        bundle_files,
+        "_open_regular",
+        lambda path: FailingFile() if path.name == name else open_regular(path),
+    )
+
+    with pytest.raises(ModelUntrusted, match="cannot be read") as caught:
+        Bundle.open(copied)
+
+    assert caught.value.code == "E2108"
+    assert caught.value.path == copied / name
 
 
 @needs_posix
@@ -327,6 +363,24 @@ def npz(**arrays):
     return buffer.getvalue()
 
 
+def odd_zip(*, flags=None, method=None, garble=False):
+    """Return a self-test whose headers ask for something else, or whose stream is damaged."""
+    data = bytearray(npz(slices_hu=SLICES, probabilities=ANSWERS))
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        starts = [entry.header_offset for entry in archive.infolist()]
+    central = [i for i in range(len(data)) if data[i : i + 4] == b"PK\x01\x02"]
+    for local, entry in zip(starts, central, strict=True):
+        if flags is not None:
+            data[local + 6] = data[entry + 8] = flags
+        if method is not None:
+            data[local + 8] = data[entry + 10] = method
+        if garble:
+            name_length = int.from_bytes(data[local + 26 : local + 28], "little")
+            extra_length = int.from_bytes(data[local + 28 : local + 30], "little")
+            data[local + 30 + name_length + extra_length] = 0xFF  # no such kind of block
+    return bytes(data)
+
+
 SLICES = np.zeros((2, 1, 60, 60), np.int16)
 ANSWERS = np.zeros((2, 15), np.float32)
 
@@ -336,6 +390,10 @@ ANSWERS = np.zeros((2, 15), np.float32)
     [
         (b"garbage", "no archive"),
         (npz(slices_hu=SLICES), "no archive"),
+        (odd_zip(garble=True), "no archive"),
+        (odd_zip(flags=1), "no archive"),
+        (odd_zip(method=14), "otherwise than by zlib"),
+        (odd_zip(method=99), "otherwise than by zlib"),
         (npz(slices_hu=SLICES, probabilities=np.array([{"a": 1}], dtype=object)), "no archive"),
         (npz(slices_hu=SLICES.astype(np.int32), probabilities=ANSWERS), "not int16 or float32"),
         (npz(slices_hu=SLICES[0], probabilities=ANSWERS), "not int16 or float32"),

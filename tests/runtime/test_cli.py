@@ -254,6 +254,8 @@ def test_changed_bundle_ends_all_patients(bundle_path, write_patient, tmp_path, 
         ([""], "no patient folder is named"),
         (["--bogus"], "unrecognized arguments: --bogus"),
         (["--threads", "0", "x"], "'0' is not a whole number"),
+        (["--js", "x"], "unrecognized arguments: --js"),
+        (["--threads", "1025", "x"], "'1025' is not a whole number from 1 to 1024"),
         (["--threads", "two", "x"], "'two' is not a whole number"),
         (["--threads", "²", "x"], "is not a whole number"),
         (["--time-limit", "0", "x"], "'0' is not a number of seconds"),
@@ -430,6 +432,28 @@ def test_signals_end_the_run_without_a_trace(bundle_path, tmp_path, number, code
 
 
 @posix
+def test_termination_does_not_wait_for_a_thread_that_hangs(bundle_path, write_patient, tmp_path):
+    slow = tmp_path / "slow.py"
+    slow.write_text(
+        "import sys, time\n"
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "from aminet_runtime import cli, session\n"
+        "def hang(*a, **k):\n"
+        "    reading = ThreadPoolExecutor(1).submit(time.sleep, 60)\n"
+        "    print('hanging', file=sys.stderr, flush=True)\n"
+        "    reading.result()\n"
+        "session.Session.run = hang\n"
+        "raise SystemExit(cli.main())\n"
+    )
+    command = [sys.executable, str(slow), str(write_patient()), "--bundle", str(bundle_path)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment()) as process:
+        assert process.stderr.readline() == b"hanging\n"
+        process.terminate()
+
+        assert process.wait(timeout=20) == 143
+
+
+@posix
 def test_reader_that_goes_away_is_no_error_message(bundle_path, write_patient):
     words = [*COMMAND, "--bundle", str(bundle_path), str(write_patient())]
     with subprocess.Popen(
@@ -440,6 +464,18 @@ def test_reader_that_goes_away_is_no_error_message(bundle_path, write_patient):
         process.wait(timeout=60)
 
     assert (process.returncode, err) == (141, b"")
+
+
+@posix
+@pytest.mark.parametrize("patient", ["", "nowhere"], ids=["no patient", "a patient"])
+def test_reader_of_the_errors_that_goes_away_is_no_bug(bundle_path, patient):
+    reader, writer = os.pipe()
+    os.close(reader)
+    words = [*COMMAND, "--bundle", str(bundle_path), patient]
+    done = subprocess.run(words, stderr=writer, check=False, env=environment())
+    os.close(writer)
+
+    assert done.returncode == 141
 
 
 @posix
@@ -548,6 +584,35 @@ def test_relative_folders_and_dots_have_the_name_of_the_folder(run_bundle, write
     assert run_bundle("../379/", "--json", cwd=folder).json["patient"] == "379"
 
 
+@posix
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["x", "--json"], 10, "the current folder is gone"),
+        (["x", "-o", "results"], 10, "the current folder is gone"),
+        (["/nowhere", "-o", "results"], 30, "cannot be written"),
+        (["--doctor"], 30, "the current folder cannot be used"),
+    ],
+)
+def test_current_folder_that_was_deleted_is_an_error(bundle_path, tmp_path, words, code, message):
+    folder = tmp_path / "deleted"
+    folder.mkdir()
+    python, *command = COMMAND
+    command = [python, "-P", *command]  # as where it is installed: no imports from that folder
+    done = subprocess.run(
+        ["sh", "-c", 'rmdir "$PWD"; exec "$@"', "sh", *command, "--bundle", bundle_path, *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+        env=environment(),
+    )
+
+    assert done.returncode == code
+    assert message in done.stdout + done.stderr
+    assert "bug[" not in done.stderr
+
+
 def test_gzipped_file_that_is_called_nii_is_read(run_bundle, write_patient):
     folder = write_patient()
     (folder / "CTA2regA.nii.gz").rename(folder / "CTA2regA.nii")
@@ -618,6 +683,22 @@ def test_time_limit_does_not_count_the_age_of_a_host(bundle_path, write_patient,
     monkeypatch.setattr(cli, "started_at", lambda: time.perf_counter() - 1000.0)
 
     assert cli.main(["--bundle", str(bundle_path), str(write_patient()), "--json"]) == 0
+
+
+@posix
+def test_time_limit_does_not_count_what_ran_before_an_exec(bundle_path, write_patient):
+    """`exec` keeps the start of the process."""
+    words = [*COMMAND, "--bundle", str(bundle_path), str(write_patient()), "--json"]
+    done = subprocess.run(
+        ["sh", "-c", 'sleep 6; exec "$@"', "sh", *words, "--time-limit", "5"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment(),
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["timings_ms"]["start"] < 5500.0
 
 
 def test_host_that_calls_main_keeps_its_signal_handlers(bundle_path, write_patient):

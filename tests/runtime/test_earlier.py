@@ -6,6 +6,10 @@ import json
 import pytest
 
 from aminet_runtime.cli import main
+from aminet_runtime.errors import InputDamaged
+from aminet_runtime.report.page import refusal_page
+
+STAMP = "2000-01-01T00:00:00Z"
 
 
 @pytest.fixture
@@ -30,9 +34,12 @@ def done(run, write_patient, tmp_path):
 
 
 def stamp(result):
-    """Mark a result so that a new one can be told from it: its time is not compared."""
+    """Mark a result and its report so that new ones can be told from them."""
     values = json.loads(result.read_bytes())
-    values["created"] = "2000-01-01T00:00:00Z"
+    report = result.with_name("report.html")
+    page = report.read_text(encoding="utf-8")
+    report.write_text(page.replace(values["created"], STAMP), encoding="utf-8")
+    values["created"] = STAMP
     result.write_text(json.dumps(values))
 
 
@@ -105,6 +112,30 @@ def cut_result(_folder, result, _head, _nifti):
     result.write_bytes(result.read_bytes()[:-5])
 
 
+def endless_number(_folder, result, _head, _nifti):
+    result.write_text(result.read_text().replace('"threads": 1', '"threads": 1e999'))
+
+
+def report_is_gone(_folder, result, _head, _nifti):
+    result.with_name("report.html").unlink()
+
+
+def report_is_a_folder(_folder, result, _head, _nifti):
+    report_is_gone(_folder, result, _head, _nifti)
+    result.with_name("report.html").mkdir()
+
+
+def report_is_of_a_refusal(_folder, result, _head, _nifti):
+    """One of the same second."""
+    page = refusal_page("379", InputDamaged("cut"), created=STAMP)
+    result.with_name("report.html").write_bytes(page)
+
+
+def report_is_of_another_result(_folder, result, _head, _nifti):
+    report = result.with_name("report.html")
+    report.write_text(report.read_text("utf-8").replace(STAMP, "2001" + STAMP[4:]), "utf-8")
+
+
 def folder_in_its_place(_folder, result, _head, _nifti):
     result.rename(result.with_name("elsewhere"))
     result.symlink_to("nowhere")
@@ -127,6 +158,10 @@ def change(**changes):
         renamed_scan,
         cut_result,
         folder_in_its_place,
+        endless_number,
+        report_is_gone,
+        report_is_of_a_refusal,
+        report_is_of_another_result,
         change(status="error"),
         change(schema="aminet.result/2"),
         change(min_consecutive_slices=3),
@@ -146,6 +181,17 @@ def test_what_another_run_might_not_repeat_is_done_again(run, done, make_head, m
     assert code == 0
     assert "done before" not in out
     assert not was_kept(result)
+
+
+def test_folder_in_the_place_of_the_report_is_no_report(run, done, make_head, make_nifti):
+    folder, result = done
+    stamp(result)
+    report_is_a_folder(folder, result, make_head, make_nifti)
+
+    code, out, err = run(folder)
+
+    assert (code, out) == (30, "")
+    assert "is in the way" in err
 
 
 @pytest.mark.parametrize(

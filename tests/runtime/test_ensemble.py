@@ -216,6 +216,17 @@ def test_time_limit_is_that_of_all_members_together(ensemble, write_patient):
         session.run(write_patient(), budget=Budget(time_limit_s=0.001))
 
 
+def test_openings_count_once_against_the_time_limit(ensemble, write_patient):
+    with EnsembleSession.open(ensemble, threads=1) as session:
+        for member in session.members:
+            member._opening_s = 20.0
+        session.run(write_patient("a"), budget=Budget(time_limit_s=90.0))
+        for member in session.members:
+            member._opening_s = 20.0
+        with pytest.raises(BudgetExceeded, match=r"time limit of 59 s"):
+            session.run(write_patient("b"), budget=Budget(time_limit_s=59.0))
+
+
 def test_command_runs_it_alone_and_in_jobs(ensemble, write_patient, tmp_path, capsys):
     folders = [str(write_patient(name)) for name in ("a", "b")]
     output = tmp_path / "results"
@@ -228,6 +239,23 @@ def test_command_runs_it_alone_and_in_jobs(ensemble, write_patient, tmp_path, ca
     assert again == first
     assert second["regions"] == first["regions"]
     assert "2 of 15 regions flagged" in (output / "b" / "report.html").read_text(encoding="utf-8")
+
+
+def test_result_with_an_open_vote_is_skipped_once_done(
+    build_bundle, write_patient, tmp_path, capsys
+):
+    """Two members disagree on region 4, and the third abstains."""
+    open_vote = (*[0.5] * 4, None, *[0.5] * 10)
+    rules = [(0.5,) * 15, (0.999,) * 15, open_vote]
+    bundles = [build_bundle(thresholds=rule) for rule in rules]
+    ensemble = write_ensemble(tmp_path / "open", bundles)
+    words = ["--bundle", str(ensemble), "--threads", "1", "-o", str(tmp_path / "results")]
+    words += [str(write_patient(affected=(4,))), "--skip-done"]
+
+    assert main([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["regions"][4]["threshold"] is None
+    assert main(words) == 0
+    assert capsys.readouterr().out == "379: done before\n"
 
 
 def test_doctor_examines_each_member(ensemble, capsys):

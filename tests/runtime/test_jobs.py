@@ -15,11 +15,12 @@ from aminet_runtime import errors, jobs
 from aminet_runtime.budget import Budget
 from aminet_runtime.cli import main
 from aminet_runtime.engines.choice import EngineName
+from aminet_runtime.errors import BudgetExceeded
 from aminet_runtime.jobs import Plan, run_patients, threads_for_each
 
 TIMES = {"created", "timings_ms", "peak_rss_mib"}
 WORKER = """
-import os, signal, sys, time
+import os, signal, struct, sys, time
 from pathlib import Path
 from aminet_runtime import jobs
 
@@ -29,6 +30,9 @@ def run(session, patient, **options):
     name = Path(patient).name
     if name == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
+    if name == "torn":
+        os.write(pipe.fileno(), struct.pack("!i", 1000) + b"half of a wo")
+        os.kill(os.getpid(), signal.SIGKILL)
     if name == "ended":
         os._exit(7)
     if name == "hanging":
@@ -37,6 +41,12 @@ def run(session, patient, **options):
     return run_patient(session, patient, **options)
 
 def work(connection, plan):
+    global pipe
+    pipe = connection
+    doomed = Path(__file__).with_name("doomed")  # how many are killed before they open a session
+    if doomed.exists() and (count := int(doomed.read_text())):
+        doomed.write_text(str(count - 1))
+        os.kill(os.getpid(), signal.SIGKILL)
     jobs.run_patient = run
     jobs._work(connection, plan)
 """
@@ -110,6 +120,15 @@ def test_threads_are_split_evenly(total, jobs_wanted, each):
     assert threads_for_each(jobs_wanted, total) == each
 
 
+def test_threads_are_split_among_no_more_jobs_than_patients(bundle_path, cohort, capsys):
+    words = ["--bundle", str(bundle_path), "--jobs", "8", "--threads", "4", "--json"]
+
+    main([*words, *map(str, cohort[:2])])
+
+    results = map(json.loads, capsys.readouterr().out.splitlines())
+    assert [result["threads"] for result in results] == [2, 2]
+
+
 def test_threads_of_the_machine_are_split_where_nothing_is_asked(monkeypatch):
     monkeypatch.setattr(jobs, "available_threads", lambda: 8)
 
@@ -125,7 +144,11 @@ def test_bundle_that_cannot_be_opened_ends_the_run_once(cohort, tmp_path, capsys
 
 @pytest.mark.parametrize(
     ("name", "code", "message"),
-    [("killed", "E4006", "was killed, perhaps"), ("ended", "E7001", "ended with code 7")],
+    [
+        ("killed", "E4006", "was killed, perhaps"),
+        ("torn", "E4006", "the process of this patient was killed, perhaps"),
+        ("ended", "E7001", "ended with code 7"),
+    ],
 )
 @pytest.mark.usefixtures("odd_workers")
 @posix
@@ -142,6 +165,58 @@ def test_worker_that_dies_costs_its_own_patient_only(
     assert error.code == code
     assert message in error.message
     assert all(outcome.ending.affected for outcome in outcomes)
+
+
+@pytest.mark.usefixtures("odd_workers")
+@posix
+def test_worker_that_dies_before_its_first_patient_costs_none(bundle_path, write_patient, tmp_path):
+    (tmp_path / "doomed").write_text("2")
+    folders = [str(write_patient(name)) for name in ("a", "b")]
+    plan = Plan(bundle_path, EngineName.OPENVINO, threads=1, budget=Budget(), place=None)
+
+    outcomes = list(run_patients(folders, plan, jobs=1))
+
+    assert [outcome.patient for outcome in outcomes] == ["a", "b"]
+    assert all(outcome.ending.affected for outcome in outcomes)
+
+
+@pytest.mark.usefixtures("odd_workers")
+@posix
+def test_run_ends_where_no_worker_lives(bundle_path, write_patient, tmp_path):
+    (tmp_path / "doomed").write_text("99")
+    plan = Plan(bundle_path, EngineName.OPENVINO, threads=1, budget=Budget(), place=None)
+
+    with pytest.raises(BudgetExceeded, match="one process after the other was killed"):
+        list(run_patients([str(write_patient())], plan, jobs=1))
+
+    assert (tmp_path / "doomed").read_text() == str(99 - jobs.MAX_VAIN_DEATHS - 1)
+
+
+class GoneWorker(jobs._Worker):
+    """A worker that has died after its last patient."""
+
+    def __init__(self):
+        self.connection, far_end = multiprocessing.Pipe()
+        far_end.close()
+        self.patient = 0
+
+    def end(self):
+        self.connection.close()
+
+    def join(self):
+        pass
+
+
+def test_patient_of_a_worker_that_died_meanwhile_goes_on_waiting(bundle_path):
+    plan = Plan(bundle_path, EngineName.OPENVINO, threads=1, budget=Budget(), place=None)
+    crew = jobs._Crew(["a", "b"], plan, size=1)
+    worker = GoneWorker()
+    crew._workers.append(worker)
+
+    crew._assign(worker)
+
+    assert list(crew._waiting) == [0, 1]
+    assert crew._workers == []
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (9, -9)])

@@ -222,12 +222,24 @@ def stray(folder, *, machine=None, process_id, age_s=0.0):
     return path
 
 
-def test_temporary_of_a_living_run_stays(tmp_path):
-    beside_us = stray(tmp_path, process_id=os.getppid())
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc to see who lives")
+def test_temporary_of_a_living_run_stays_for_as_long_as_it_takes(tmp_path):
+    beside_us = stray(tmp_path, process_id=os.getppid(), age_s=9999)
 
     publish.write_whole(tmp_path / "result.json", NEW)
 
     assert beside_us.exists()
+
+
+def test_age_tells_where_nobody_can_see_who_lives(tmp_path, monkeypatch):
+    monkeypatch.setattr(publish, "_PROCESSES", Path("/nowhere"))
+    recent = stray(tmp_path, process_id=4_000_000)
+    old = stray(tmp_path, process_id=os.getppid(), age_s=3700)
+
+    publish.write_whole(tmp_path / "result.json", NEW)
+
+    assert recent.exists()
+    assert not old.exists()
 
 
 def test_temporary_of_another_machine_stays_for_an_hour(tmp_path):

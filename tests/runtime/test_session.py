@@ -364,6 +364,21 @@ def test_start_is_counted_for_the_first_patient_only(bundle_path, write_patient)
     assert second.total < 2000.0
 
 
+def test_start_of_the_process_is_for_the_timings_and_not_for_the_limit(bundle_path, write_patient):
+    with Session.open(bundle_path, started=time.perf_counter() - 60.0) as session:
+        result = session.run(write_patient(), budget=Budget(time_limit_s=30.0))
+
+    assert result.timings_ms.start > 60_000.0
+
+
+def test_opening_counts_against_the_limit_of_the_first_patient(bundle_path, write_patient):
+    with Session.open(bundle_path) as session:
+        session._opening_s = 60.0
+        with pytest.raises(BudgetExceeded):
+            session.run(write_patient("a"), budget=Budget(time_limit_s=30.0))
+        session.run(write_patient("b"), budget=Budget(time_limit_s=30.0))
+
+
 def test_idle_session_does_not_use_up_the_time_of_its_first_patient(bundle_path, write_patient):
     with Session.open(bundle_path) as session:
         time.sleep(0.6)
@@ -471,8 +486,8 @@ def test_memory_that_grows_beyond_the_limit_ends_the_run(session, write_patient,
         session.run(write_patient(), budget=Budget(memory_limit_bytes=MIB))
 
 
-@pytest.mark.parametrize("threads", [0, -1])
-def test_refuses_to_open_without_threads(bundle_path, threads):
+@pytest.mark.parametrize("threads", [0, -1, 1025, 2**40])
+def test_refuses_to_open_without_threads_or_with_absurdly_many(bundle_path, threads):
     with pytest.raises(UsageError, match="threads cannot run anything"):
         Session.open(bundle_path, threads=threads)
 

@@ -45,7 +45,7 @@ def result_page(result: PatientResult, exhibits: Exhibits) -> bytes:
     """Return the page of a patient with a result, as UTF-8."""
     return _document(
         result.patient,
-        _top(result.patient, f"made {result.created}"),
+        _top(result.patient, _made(result.created)),
         _verdict(result),
         _not_assessed(result),
         *(tag("p", f"! {w.code}: {w.message}", kind="note") for w in result.warnings),
@@ -68,7 +68,7 @@ def refusal_page(patient: str, error: AminetError, *, created: str) -> bytes:
     hint = () if error.hint is None else (tag("p", f"What to do: {error.hint}."),)
     return _document(
         patient,
-        _top(patient, f"made {created}"),
+        _top(patient, f"refused {created}"),
         tag(
             "div",
             tag("strong", "No result: the scan was not assessed"),
@@ -83,6 +83,20 @@ def refusal_page(patient: str, error: AminetError, *, created: str) -> bytes:
         ),
         tag("footer", tag("p", NOT_A_DEVICE), tag("p", f"aminet-run {VERSION}", kind="soft")),
     )
+
+
+def is_page_of_result(page: bytes, *, created: str) -> bool:
+    """Tell the page of the result that was made then from a refusal and from another result's.
+
+    Args:
+        page: The content of a report.
+        created: When the result was made, as it says itself.
+    """
+    return tag("span", _made(created), kind="soft").encode("utf-8", "surrogatepass") in page
+
+
+def _made(created: str) -> str:
+    return f"made {created}"
 
 
 def _document(title: str, *content: Html) -> bytes:
