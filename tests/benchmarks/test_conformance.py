@@ -126,6 +126,49 @@ def test_a_port_that_leaves_parts_out_fails(kit, tmp_path, capsys):
     assert "E2331" in printed.err
 
 
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), 10**400, True, "0.5"])
+def test_a_port_that_answers_no_number_fails(kit, tmp_path, bad):
+    def break_it(answers):
+        answers["slices"][0][7] = bad
+        answers["patients"]["RAS"]["slices"]["probabilities"][3][7] = bad
+
+    wrong = check_answers(kit, changed_answers(kit, tmp_path, break_it))
+    assert [sentence.split(":")[0] for sentence in wrong] == ["slice 0", "patient RAS"]
+    assert all("a probability differs by inf" in sentence for sentence in wrong)
+
+
+@pytest.mark.parametrize("key", ["affected", "probability", "threshold", "slices", "peak_slice"])
+@pytest.mark.parametrize("bad", [None, "3", [None]])
+def test_a_port_that_leaves_a_key_of_a_region_out_fails(kit, tmp_path, key, bad):
+    answers = changed_answers(
+        kit, tmp_path, lambda found: found["patients"]["RAS"]["regions"][2].update({key: bad})
+    )
+    (sentence,) = check_answers(kit, answers)
+    assert sentence.startswith("patient RAS: ")
+    assert f"{key} {bad} for " in sentence
+
+
+def changed_answers(kit, tmp_path, change):
+    """Write the answers that the kit expects, with one change."""
+    expected = json.loads((kit / "conformance.json").read_text())
+    answers = {
+        "schema": ANSWERS_SCHEMA,
+        "slices": [one["probabilities"] for one in expected["slices"]],
+        "patients": {
+            one["name"]: {
+                "regions": one["regions"],
+                "slices": {"probabilities": one["probabilities"]},
+            }
+            for one in expected["patients"]
+        },
+        "decisions": [{"regions": one["regions"]} for one in expected["decisions"]],
+    }
+    change(answers)
+    path = tmp_path / "answers.json"
+    path.write_text(json.dumps(answers))
+    return path
+
+
 def test_no_kit_is_written_that_a_fault_would_not_show_in(bundle_path, tmp_path):
     # the bands average over rows, so they cannot tell front from back
     with pytest.raises(GateFailed, match="front and back swapped"):
