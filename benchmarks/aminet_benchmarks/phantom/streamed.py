@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A cohort of phantoms straight to prepared data: thousands of patients, no volumes on disk."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aminet_benchmarks.phantom.atlas import REGION_MIRROR, REGION_NAMES
@@ -18,8 +18,9 @@ from aminet_benchmarks.phantom.threads import map_single_threaded
 from aminet_runtime.errors import OutputExists
 from aminet_runtime.regions import Regions
 from aminet_train.cohort.prepare_patient import PreparePlan, prepare_patient
-from aminet_train.cohort.prepared import PATIENT_FILE, read_scan, write_cohort_file
+from aminet_train.cohort.prepared import ALL_SLICES, PATIENT_FILE, read_scan, write_cohort_file
 from aminet_train.cohort.splits import (
+    HELD_OUT,
     SPLITS_FILE,
     Split,
     Splits,
@@ -68,7 +69,8 @@ def prepare_phantoms(cohort: StreamedCohort, plan: PreparePlan, *, on_progress: 
 
     Args:
         cohort: Which phantoms.
-        plan: Where to, channels, and how many slices without clot to keep.
+        plan: Where to, channels, and which slices to keep of training patients; of those of
+            validation and test all are kept.
         on_progress: Called with (patients done, all patients).
 
     Raises:
@@ -80,6 +82,8 @@ def prepare_phantoms(cohort: StreamedCohort, plan: PreparePlan, *, on_progress: 
     """
     if cohort.anatomy is not None:
         cohort.anatomy.heads()  # refuse a folder that does not fit before anything is written
+    if cohort.split in HELD_OUT:
+        plan = replace(plan, kept=ALL_SLICES)
     _require_same_split(cohort, plan.root)
     missing = [seed for seed in cohort.patient_seeds if not _is_done(seed, cohort, plan)]
     regions = Regions(names=REGION_NAMES, mirror=REGION_MIRROR)

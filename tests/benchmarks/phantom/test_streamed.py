@@ -54,6 +54,15 @@ def test_keeps_only_a_share_of_the_slices_without_clot(cohort, tmp_path):
         assert patient.kept_labels.any(axis=1).sum() == patient.truth.labels.any(axis=1).sum()
 
 
+@pytest.mark.parametrize("split", [Split.VALIDATION, Split.TEST])
+def test_keeps_all_slices_of_held_out_patients(cohort, tmp_path, split):
+    few = PreparePlan(
+        tmp_path, PreprocessingConfig.from_preset("cta", size_px=(56, 56)), KeptSlices(3)
+    )
+    prepare_phantoms(replace(cohort, split=split, patients=1), few, on_progress=NOBODY)
+    assert len(PreparedCohort.open(tmp_path).patient("p0400000").kept) == 40
+
+
 def test_all_patients_are_in_the_one_split(cohort, tmp_path):
     plan = PreparePlan(
         tmp_path, PreprocessingConfig.from_preset("cta", size_px=(56, 56)), KeptSlices(1)
