@@ -87,6 +87,12 @@ def test_refuses_a_patient_that_the_alternatives_cannot_read(write_patient, bund
         require_plain(Task.of(patient, bundle_path))
 
 
+@pytest.mark.parametrize("verb", ["compare", "gate", "selftest"])
+def test_what_stands_beside_one_thread_gets_one_core(verb, capsys):
+    assert main([verb, "--cores", "0", "1"]) == 2
+    assert "--cores names 2 processors" in capsys.readouterr().err
+
+
 def test_table_relates_the_medians_of_every_way_to_ours(comparison):
     ours, script, report, absent, floor = comparison_table(comparison).splitlines()[2:]
     assert ours == "| aminet-run | 2.00 | 1.00 x | 200 | 1.00 x |  |"

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aminet_benchmarks.commands.options import (
-    add_cores_option,
+    add_core_option,
     add_output_options,
     add_patient_option,
+    core_of,
     page,
     patient_of,
     require_count,
@@ -65,7 +66,7 @@ def main(argv: Sequence[str]) -> int:
         metavar="SET",
         help="native, avx2, ...; one that native is anyway is run once",
     )
-    add_cores_option(parser)
+    add_core_option(parser)
     add_output_options(parser)
     return run_verb(PROG, parser, argv, _compare)
 
@@ -76,14 +77,14 @@ def _compare(options: argparse.Namespace, command: str) -> int:
 
     isas = distinct_isas(options.isa)
     same = [isa for isa in options.isa if isa not in isas]
-    comparisons = []
+    cores, comparisons = core_of(options), []
     with patient_of(options) as patient:
         for bundle in options.bundle or [default_bundle_path()]:
             for isa in isas:
                 request = Request(
                     ways=_ways(options.ways, is_native=isa == NATIVE),
                     rounds=require_count("--rounds", options.rounds),
-                    cores=tuple(options.cores),
+                    cores=cores,
                     isa=isa,
                     checkpoint=options.checkpoint,
                 )

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from aminet_benchmarks.commands.options import (
     add_bundle_option,
-    add_cores_option,
+    add_core_option,
     add_limits_option,
     add_output_options,
     add_patient_option,
+    core_of,
     page,
     patient_of,
     run_verb,
@@ -46,7 +47,7 @@ def main(argv: Sequence[str]) -> int:
         metavar="FOLDER",
         help="held-out patients with truth, to measure the F1 of float and INT8 anew",
     )
-    add_cores_option(parser)
+    add_core_option(parser)
     add_output_options(parser)
     return run_verb(PROG, parser, argv, _gate)
 
@@ -60,7 +61,7 @@ def _gate(options: argparse.Namespace, command: str) -> int:
     from aminet_benchmarks.ways import Task
 
     limits = read_limits(options.limits or (SMOKE_LIMITS if options.smoke else DEFAULT_LIMITS))
-    cores = tuple(options.cores)
+    cores = core_of(options)
     with patient_of(options, SMALL_SHAPE if options.smoke else FULL_SHAPE) as patient:
         task = Task.of(patient, options.bundle or default_bundle_path())
         figures = measure(Bench(task, cores, limits))

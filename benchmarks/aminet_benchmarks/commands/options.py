@@ -48,6 +48,34 @@ def add_cores_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_core_option(parser: argparse.ArgumentParser) -> None:
+    """Add the one processor that runs are bound to where they stand beside the alternatives."""
+    parser.add_argument(
+        "--cores",
+        type=int,
+        nargs="+",
+        default=sorted(os.sched_getaffinity(0))[:1],
+        metavar="N",
+        help="number of the one processor to use: the alternatives have one thread; "
+        "default: the first",
+    )
+
+
+def core_of(options: argparse.Namespace) -> tuple[int, ...]:
+    """Return the one processor of `add_core_option`.
+
+    Raises:
+        UsageError: There are several: ours would have more threads than what it stands beside.
+    """
+    cores = tuple(options.cores)
+    if len(cores) > 1:
+        raise UsageError(
+            f"--cores names {len(cores)} processors, but the alternatives use one thread",
+            hint="name one; aminet-benchmark run and scaling measure several",
+        )
+    return cores
+
+
 def add_output_options(parser: argparse.ArgumentParser) -> None:
     """Add where results go."""
     parser.add_argument("--json", action="store_true", help="print JSON")
