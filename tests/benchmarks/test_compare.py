@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
+import gzip
 import json
 import os
+import struct
 from dataclasses import replace
 
 import pytest
@@ -84,6 +86,42 @@ def test_refuses_a_bundle_that_the_alternatives_cannot_run(write_patient, build_
 def test_refuses_a_patient_that_the_alternatives_cannot_read(write_patient, bundle_path):
     patient = write_patient(upside_down=[Channel.CTA2])
     with pytest.raises(InputUnsupported, match="stored as <i2 LPI"):
+        require_plain(Task.of(patient, bundle_path))
+
+
+def test_reads_a_patient_that_the_alternatives_can_read(write_patient, bundle_path):
+    require_plain(Task.of(write_patient(), bundle_path))
+
+
+def pushed_back(stored: bytes) -> bytes:
+    return stored[:108] + struct.pack("<f", 368.0) + stored[112:352] + bytes(16) + stored[352:]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda stored: stored[:112] + struct.pack("<2f", 1, -9) + stored[120:], "intercept -9"),
+        (lambda stored: stored[:112] + struct.pack("<2f", 2, 0) + stored[120:], "slope 2"),
+        (pushed_back, "from byte 368"),
+    ],
+    ids=["intercept", "slope", "offset"],
+)
+def test_refuses_voxels_that_the_alternatives_would_misread(
+    write_patient, bundle_path, change, said
+):
+    patient = write_patient()
+    (path,) = patient.iterdir()
+    path.write_bytes(gzip.compress(change(gzip.decompress(path.read_bytes()))))
+    with pytest.raises(InputUnsupported, match=said):
+        require_plain(Task.of(patient, bundle_path))
+
+
+def test_refuses_a_patient_without_gzip(write_patient, bundle_path):
+    patient = write_patient()
+    (path,) = patient.iterdir()
+    path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes()))
+    path.unlink()
+    with pytest.raises(InputUnsupported, match="no gzip; the alternatives read"):
         require_plain(Task.of(patient, bundle_path))
 
 
