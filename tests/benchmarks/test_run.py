@@ -5,6 +5,7 @@ import os
 import pytest
 
 from aminet_benchmarks.cli import main
+from aminet_runtime.errors import GateFailed
 
 CORES = sorted(os.sched_getaffinity(0))[:1]
 STAGES = ("start", "compile", "decode", "infer", "decide", "write")
@@ -32,6 +33,22 @@ def test_run_tells_where_the_time_goes_cold_and_warm(write_patient, bundle_path,
     process = values["process"]
     assert 0.5 * process["kernel_rss_mib"] < process["tree_rss_mib"]
     assert process["peak_rss_mib"] >= process["kernel_rss_mib"]
+
+
+def test_the_load_is_that_of_others_before_the_first_run(
+    write_patient, bundle_path, tmp_path, monkeypatch
+):
+    asked = []
+
+    def run_interleaved(*_arguments, **_options):
+        assert asked == ["load"]
+        raise GateFailed("measured")
+
+    monkeypatch.setattr(os, "getloadavg", lambda: asked.append("load") or (0.0, 0.0, 0.0))
+    monkeypatch.setattr("aminet_benchmarks.measure.run_interleaved", run_interleaved)
+    place = ["--patient", str(write_patient()), "--bundle", str(bundle_path)]
+    assert main(["run", *place, "-o", str(tmp_path)]) == 23
+    assert asked == ["load"]
 
 
 def test_run_refuses_an_instruction_set_that_the_machine_lacks(write_patient, bundle_path, capsys):

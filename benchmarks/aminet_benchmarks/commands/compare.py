@@ -73,11 +73,12 @@ def main(argv: Sequence[str]) -> int:
 
 def _compare(options: argparse.Namespace, command: str) -> int:
     from aminet_benchmarks.compare import Request, compare_ways, comparison_table, summary_table
-    from aminet_benchmarks.machine import NATIVE, distinct_isas, machine_line
+    from aminet_benchmarks.machine import NATIVE, describe_machine, distinct_isas, machine_line
 
     isas = distinct_isas(options.isa)
     same = [isa for isa in options.isa if isa not in isas]
     cores, comparisons = core_of(options), []
+    machine = describe_machine(cores=cores)
     with patient_of(options) as patient:
         for bundle in options.bundle or [default_bundle_path()]:
             for isa in isas:
@@ -90,7 +91,9 @@ def _compare(options: argparse.Namespace, command: str) -> int:
                 )
                 with progress_bar("compare", quiet=options.quiet) as on_progress:
                     comparisons.append(
-                        compare_ways(patient, bundle, request, on_progress=on_progress)
+                        compare_ways(
+                            patient, bundle, request, machine=machine, on_progress=on_progress
+                        )
                     )
     text = "\n\n".join(
         [
@@ -101,7 +104,7 @@ def _compare(options: argparse.Namespace, command: str) -> int:
     )
     values = to_json([one.to_json() for one in comparisons])
     title = "Comparison of ways to answer"
-    about = machine_line(dict(comparisons[0].machine))
+    about = machine_line(machine)
     plots = {f"comparison-{one.bundle}-{one.isa}.png": _plot(one) for one in comparisons}
     pictures = "\n".join(f"![{name}]({name})" for name in plots)
     text_page = page(title, command, about, f"{text}\n\n{pictures}")

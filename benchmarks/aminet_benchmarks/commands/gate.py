@@ -62,6 +62,7 @@ def _gate(options: argparse.Namespace, command: str) -> int:
 
     limits = read_limits(options.limits or (SMOKE_LIMITS if options.smoke else DEFAULT_LIMITS))
     cores = core_of(options)
+    machine = describe_machine(cores=cores)
     with patient_of(options, SMALL_SHAPE if options.smoke else FULL_SHAPE) as patient:
         task = Task.of(patient, options.bundle or default_bundle_path())
         figures = measure(Bench(task, cores, limits))
@@ -73,7 +74,6 @@ def _gate(options: argparse.Namespace, command: str) -> int:
         )
         figures |= {f"f1_drop, {level}s": drop for level, drop in drops.items()}
     checks = judge(figures, limits)
-    machine = describe_machine(cores=cores)
     played = f"instruction sets played: {', '.join(played_isas()) or 'none'}"
     text = f"{gate_table(checks)}\n\n{played}"
     values = to_json({"checks": [check.to_json() for check in checks], "machine": machine})

@@ -47,6 +47,7 @@ def _run(options: argparse.Namespace, command: str) -> int:
 
     bundle = options.bundle or default_bundle_path()
     threads = len(options.cores)
+    machine = describe_machine(cores=options.cores)
     staged = [sys.executable, "-m", "aminet_benchmarks.staged_run"]
     with patient_of(options) as patient, progress_bar("run", quiet=options.quiet) as on_progress:
         whole, stages = run_interleaved(
@@ -60,7 +61,6 @@ def _run(options: argparse.Namespace, command: str) -> int:
             on_progress=on_progress,
         )
     medians = _medians([json.loads(run.output) for run in stages.runs])
-    machine = describe_machine(cores=options.cores)
     process = whole.to_json()
     values = to_json({"isa": options.isa, "process": process, "ms": medians, "machine": machine})
     text = f"{_table(medians)}\n\n{_process_table(process)}"

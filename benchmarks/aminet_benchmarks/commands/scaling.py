@@ -54,8 +54,8 @@ def _scaling(options: argparse.Namespace, command: str) -> int:
     from aminet_benchmarks.plots import scaling_plot
     from aminet_benchmarks.scaling.curve import curve_table
 
-    curves = _measure(options)
     machine = describe_machine(cores=options.cores)
+    curves = _measure(options)
     text = "\n\n".join(f"## {one.name.capitalize()}\n\n{curve_table(one)}" for one in curves)
     values = to_json({"curves": [curve.to_json() for curve in curves], "machine": machine})
     about = machine_line(machine)

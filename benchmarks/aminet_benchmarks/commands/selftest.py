@@ -51,6 +51,7 @@ def _selftest(options: argparse.Namespace, command: str) -> int:
 
     limits = read_limits(options.limits or DEFAULT_LIMITS)
     good, cores = require_count("--good", options.good), core_of(options)
+    machine = describe_machine(cores=cores)
     with (
         patient_of(options) as patient,
         progress_bar("selftest", quiet=options.quiet) as on_progress,
@@ -58,7 +59,6 @@ def _selftest(options: argparse.Namespace, command: str) -> int:
         task = Task.of(patient, options.bundle or default_bundle_path())
         bench = Bench(task, cores, limits)
         trials = try_builds(bench, good=good, on_progress=on_progress)
-    machine = describe_machine(cores=cores)
     table = trial_table(trials)
     values = to_json({"builds": [one.to_json() for one in trials], "machine": machine})
     text_page = page("The gate on bad builds", command, machine_line(machine), table)
