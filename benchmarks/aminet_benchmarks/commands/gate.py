@@ -21,6 +21,7 @@ from aminet_benchmarks.commands.options import (
 from aminet_benchmarks.usual_phantom import FULL_SHAPE, SMALL_SHAPE
 from aminet_runtime.bundle import default_bundle_path
 from aminet_runtime.console import command_parser
+from aminet_runtime.errors import UsageError
 
 PROG = "aminet-benchmark gate"
 SUMMARY = "time, memory and answers against limits; exit code 23 if one is not met"
@@ -61,6 +62,11 @@ def _gate(options: argparse.Namespace, command: str) -> int:
     from aminet_benchmarks.ways import Task
 
     limits = read_limits(options.limits or (SMOKE_LIMITS if options.smoke else DEFAULT_LIMITS))
+    if options.patients and limits.answers.f1_drop is None:
+        raise UsageError(
+            "--patients would not be looked at: these limits have no f1_drop",
+            hint="add f1_drop to --limits, or leave --patients out",
+        )
     cores = core_of(options)
     machine = describe_machine(cores=cores)
     with patient_of(options, SMALL_SHAPE if options.smoke else FULL_SHAPE) as patient:
