@@ -61,3 +61,14 @@ def test_run_refuses_no_rounds(write_patient, bundle_path, capsys):
     place = ["--patient", str(write_patient()), "--bundle", str(bundle_path)]
     assert main(["run", *place, "--rounds", "0"]) == 2
     assert "--rounds 0 is below 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["run", "compare", "scaling", "gate", "selftest", "reference"])
+@pytest.mark.parametrize("below", ["", "folder"])
+def test_results_that_have_no_place_are_refused_before_the_work(verb, below, tmp_path, capsys):
+    file = tmp_path / "file"
+    file.touch()
+    assert main([verb, "-o", str(file / below)]) == 30
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "is in the way" in said

@@ -14,6 +14,7 @@ from aminet_benchmarks.commands.options import (
     page,
     patient_of,
     require_count,
+    require_place,
     run_verb,
     to_json,
     write_outputs,
@@ -78,6 +79,7 @@ def _compare(options: argparse.Namespace, command: str) -> int:
     isas = distinct_isas(options.isa)
     same = [isa for isa in options.isa if isa not in isas]
     cores, comparisons = core_of(options), []
+    require_place(options.output)
     machine = describe_machine(cores=cores)
     with patient_of(options) as patient:
         for bundle in options.bundle or [default_bundle_path()]:

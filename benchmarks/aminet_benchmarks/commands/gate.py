@@ -14,6 +14,7 @@ from aminet_benchmarks.commands.options import (
     core_of,
     page,
     patient_of,
+    require_place,
     run_verb,
     to_json,
     write_outputs,
@@ -68,6 +69,7 @@ def _gate(options: argparse.Namespace, command: str) -> int:
             hint="add f1_drop to --limits, or leave --patients out",
         )
     cores = core_of(options)
+    require_place(options.output)
     machine = describe_machine(cores=cores)
     with patient_of(options, SMALL_SHAPE if options.smoke else FULL_SHAPE) as patient:
         task = Task.of(patient, options.bundle or default_bundle_path())

@@ -13,7 +13,7 @@ from typing import Any
 from aminet_benchmarks.usual_phantom import FULL_SHAPE, PHANTOM_SEED
 from aminet_runtime.console import run_command
 from aminet_runtime.errors import UsageError
-from aminet_runtime.publish import write_whole
+from aminet_runtime.publish import require_writable_folder, write_whole
 
 
 def add_patient_option(parser: argparse.ArgumentParser) -> None:
@@ -134,11 +134,20 @@ def require_count(name: str, value: int) -> int:
     return value
 
 
+def require_place(folder: Path | None) -> None:
+    """Make sure that results can be written, before the work; there may be no folder to write to.
+
+    Raises:
+        OutputNotWritable: The folder cannot be made, is none, or takes no file.
+    """
+    if folder is not None:
+        require_writable_folder(folder)
+
+
 def write_outputs(folder: Path | None, contents: Mapping[str, bytes | str]) -> None:
     """Write files below a folder, each whole; do nothing without a folder."""
     if folder is None:
         return
-    folder.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
         write_whole(folder / name, content.encode() if isinstance(content, str) else content)
 

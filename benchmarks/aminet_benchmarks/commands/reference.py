@@ -8,7 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aminet_benchmarks.commands.options import require_count, run_verb, write_outputs
+from aminet_benchmarks.commands.options import (
+    require_count,
+    require_place,
+    run_verb,
+    write_outputs,
+)
 from aminet_runtime.console import command_parser
 from aminet_runtime.errors import UsageError
 from aminet_runtime.signals import terminating_cleanly
@@ -89,6 +94,7 @@ def _reference(options: argparse.Namespace, command: str) -> int:
     if options.list:
         _print_stages(options.output, chosen)
         return 0
+    require_place(options.output)
     about = machine_line(describe_machine())
     with terminating_cleanly():
         on_stage = _quiet if options.quiet else _tell

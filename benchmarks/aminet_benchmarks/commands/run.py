@@ -15,6 +15,7 @@ from aminet_benchmarks.commands.options import (
     page,
     patient_of,
     require_count,
+    require_place,
     run_verb,
     to_json,
     write_outputs,
@@ -46,6 +47,7 @@ def _run(options: argparse.Namespace, command: str) -> int:
     from aminet_benchmarks.ways import our_command
 
     bundle = options.bundle or default_bundle_path()
+    require_place(options.output)
     threads = len(options.cores)
     machine = describe_machine(cores=options.cores)
     staged = [sys.executable, "-m", "aminet_benchmarks.staged_run"]

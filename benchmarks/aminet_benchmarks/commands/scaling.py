@@ -13,6 +13,7 @@ from aminet_benchmarks.commands.options import (
     add_patient_option,
     page,
     patient_of,
+    require_place,
     run_verb,
     to_json,
     write_outputs,
@@ -54,6 +55,7 @@ def _scaling(options: argparse.Namespace, command: str) -> int:
     from aminet_benchmarks.plots import scaling_plot
     from aminet_benchmarks.scaling.curve import curve_table
 
+    require_place(options.output)
     machine = describe_machine(cores=options.cores)
     curves = _measure(options)
     text = "\n\n".join(f"## {one.name.capitalize()}\n\n{curve_table(one)}" for one in curves)

@@ -14,6 +14,7 @@ from aminet_benchmarks.commands.options import (
     page,
     patient_of,
     require_count,
+    require_place,
     run_verb,
     to_json,
     write_outputs,
@@ -51,6 +52,7 @@ def _selftest(options: argparse.Namespace, command: str) -> int:
 
     limits = read_limits(options.limits or DEFAULT_LIMITS)
     good, cores = require_count("--good", options.good), core_of(options)
+    require_place(options.output)
     machine = describe_machine(cores=cores)
     with (
         patient_of(options) as patient,
