@@ -63,6 +63,25 @@ def test_run_refuses_no_rounds(write_patient, bundle_path, capsys):
     assert "--rounds 0 is below 1" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("verb", ["run", "scaling", "compare", "gate"])
+@pytest.mark.parametrize("core", ["9999", "-1"])
+def test_processors_that_are_not_there_are_refused(verb, core, capsys):
+    assert main([verb, "--cores", core]) == 2
+    assert f"--cores {core} cannot be used here; choose among" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["data", "--patient", "nobody", "--rounds", "0"], "--rounds 0 is below 1"),
+        (["untrained", "--size", "0", "-o", "nowhere"], "--size 0 is not 32 to 1024"),
+    ],
+)
+def test_numbers_that_cannot_be_measured_are_refused(words, message, capsys):
+    assert main(words) == 2
+    assert message in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("verb", ["run", "compare", "scaling", "gate", "selftest", "reference"])
 @pytest.mark.parametrize("below", ["", "folder"])
 def test_results_that_have_no_place_are_refused_before_the_work(verb, below, tmp_path, capsys):

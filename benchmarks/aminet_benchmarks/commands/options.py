@@ -61,19 +61,36 @@ def add_core_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def cores_of(options: argparse.Namespace) -> tuple[int, ...]:
+    """Return the processors of `add_cores_option`.
+
+    Raises:
+        UsageError: This process may not use one of them.
+    """
+    usable = sorted(os.sched_getaffinity(0))
+    absent = set(options.cores) - set(usable)
+    if absent:
+        raise UsageError(
+            f"--cores {min(absent)} cannot be used here",
+            hint=f"choose among {', '.join(map(str, usable))}",
+        )
+    return tuple(dict.fromkeys(options.cores))
+
+
 def core_of(options: argparse.Namespace) -> tuple[int, ...]:
     """Return the one processor of `add_core_option`.
 
     Raises:
-        UsageError: There are several: ours would have more threads than what it stands beside.
+        UsageError: There are several, so that ours would have more threads than what it stands
+            beside, or this process may not use it.
     """
-    cores = tuple(options.cores)
-    if len(cores) > 1:
+    named = len(set(options.cores))
+    if named > 1:
         raise UsageError(
-            f"--cores names {len(cores)} processors, but the alternatives use one thread",
+            f"--cores names {named} processors, but the alternatives use one thread",
             hint="name one; aminet-benchmark run and scaling measure several",
         )
-    return cores
+    return cores_of(options)
 
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:

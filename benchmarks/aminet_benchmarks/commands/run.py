@@ -12,6 +12,7 @@ from aminet_benchmarks.commands.options import (
     add_cores_option,
     add_output_options,
     add_patient_option,
+    cores_of,
     page,
     patient_of,
     require_count,
@@ -47,9 +48,10 @@ def _run(options: argparse.Namespace, command: str) -> int:
     from aminet_benchmarks.ways import our_command
 
     bundle = options.bundle or default_bundle_path()
+    cores = cores_of(options)
     require_place(options.output)
-    threads = len(options.cores)
-    machine = describe_machine(cores=options.cores)
+    threads = len(cores)
+    machine = describe_machine(cores=cores)
     staged = [sys.executable, "-m", "aminet_benchmarks.staged_run"]
     with patient_of(options) as patient, progress_bar("run", quiet=options.quiet) as on_progress:
         whole, stages = run_interleaved(
@@ -58,7 +60,7 @@ def _run(options: argparse.Namespace, command: str) -> int:
                 "staged": [*staged, str(patient), str(bundle), str(threads)],
             },
             rounds=require_count("--rounds", options.rounds),
-            cores=options.cores,
+            cores=cores,
             environment=isa_environment(options.isa),
             on_progress=on_progress,
         )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aminet_benchmarks.phantom.atlas import REGION_MIRROR, REGION_NAMES
-from aminet_benchmarks.phantom.cohort import Progress, cohort_seeds, patient_id
+from aminet_benchmarks.phantom.cohort import Progress, cohort_seeds, patient_id, require_cohort
 from aminet_benchmarks.phantom.config import PhantomConfig
 from aminet_benchmarks.phantom.patient import make_patient
 from aminet_benchmarks.phantom.real.heads import (
@@ -49,6 +49,10 @@ class StreamedCohort:
     split: Split
     jobs: int = 1
     anatomy: AnatomyRequest | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that make no cohort."""
+        require_cohort(self.patients, self.seed, self.jobs)
 
     @property
     def patient_seeds(self) -> range:
