@@ -14,7 +14,7 @@ from aminet_benchmarks.conformance.head import SHAPE, make_head, write_head
 from aminet_benchmarks.conformance.kit import write_kit
 from aminet_runtime import Session
 from aminet_runtime.decision import find_regions
-from aminet_runtime.errors import GateFailed, UsageError
+from aminet_runtime.errors import GateFailed, InputDamaged, UsageError
 from aminet_runtime.patient import Channel
 from aminet_runtime.volume import Volume
 
@@ -146,6 +146,16 @@ def test_a_port_that_leaves_a_key_of_a_region_out_fails(kit, tmp_path, key, bad)
     (sentence,) = check_answers(kit, answers)
     assert sentence.startswith("patient RAS: ")
     assert f"{key} {bad} for " in sentence
+
+
+@pytest.mark.parametrize("part", ["tolerance", "slices", "patients", "decisions"])
+def test_a_kit_that_is_not_whole_is_refused(kit, tmp_path, part):
+    answers = changed_answers(kit, tmp_path, lambda _found: None)
+    expected = json.loads((kit / "conformance.json").read_text())
+    del expected[part]
+    (tmp_path / "conformance.json").write_text(json.dumps(expected))
+    with pytest.raises(InputDamaged, match=f"no whole kit .*{part}"):
+        check_answers(tmp_path, answers)
 
 
 def changed_answers(kit, tmp_path, change):

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from aminet_benchmarks.conformance.kit import KIT_JSON, SCHEMA
-from aminet_runtime.errors import InputMissing, InputUnsupported
+from aminet_runtime.errors import InputDamaged, InputMissing, InputUnsupported
 
 ANSWERS_SCHEMA = "aminet.conformance-answers/1"
 EXACT = 0.0
@@ -26,6 +26,7 @@ EXACT = 0.0
 CASE_ABSENT = 30
 CASE_NO_JSON = 30
 CASE_SCHEMA = 31
+CASE_KIT = 30
 
 Json = Mapping[str, Any]
 
@@ -43,9 +44,22 @@ def check_answers(kit: Path, answers: Path) -> list[str]:
     Raises:
         InputMissing: A file is not there.
         InputUnsupported: A file is no JSON of the schema.
+        InputDamaged: The kit is not what `write_kit` writes.
     """
     expected = _read(kit / KIT_JSON, schema=SCHEMA)
     answered = _read(answers, schema=ANSWERS_SCHEMA)
+    try:
+        return _compare(expected, answered)
+    except (KeyError, TypeError, ValueError) as cause:  # of the kit: answers are asked for by _item
+        raise InputDamaged(
+            f"is no whole kit ({cause!r})",
+            case=CASE_KIT,
+            path=kit / KIT_JSON,
+            hint="write it again",
+        ) from cause
+
+
+def _compare(expected: Json, answered: Json) -> list[str]:
     tolerance = float(expected["tolerance"]["probability"])
     return [
         *_check_slices(expected["slices"], answered.get("slices"), tolerance),
