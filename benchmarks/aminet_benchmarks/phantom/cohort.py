@@ -125,7 +125,7 @@ def write_cohort(plan: CohortPlan, *, on_progress: Progress | None = None) -> li
 
 def _is_done(folder: Path, seed: int, plan: CohortPlan) -> bool:
     """Say whether this very patient is there; refuse to mix it with another kind."""
-    if not folder.exists() or not any(folder.iterdir()):
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
     if _made_from(folder) != _expected(seed, plan):
         raise OutputExists(
