@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
+import contextlib
 import gzip
 import json
 import os
 import struct
+import subprocess
+import sys
+import time
 from dataclasses import replace
 
+import psutil
 import pytest
 
 from aminet_benchmarks.cli import main
@@ -209,3 +214,39 @@ def test_an_older_machine_is_judged_by_the_script_and_the_report_alone(
     arguments = ["--patient", str(write_patient()), "--bundle", str(bundle_path), "--isa", isa]
     assert main(["compare", *arguments]) == 23
     assert [request.ways for request in requests] == [ways]
+
+
+COMMAND = "import sys; from aminet_benchmarks.cli import main; sys.exit(main())"
+
+
+def test_a_command_that_is_terminated_leaves_no_process_and_no_folder(
+    write_patient, bundle_path, tmp_path
+):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    place = ["--patient", str(write_patient()), "--bundle", str(bundle_path), "--rounds", "999"]
+    words = ["compare", *place, "--ways", "ours", "script"]
+    measuring = subprocess.Popen(
+        [sys.executable, "-c", COMMAND, *words], env={**os.environ, "TMPDIR": str(scratch)}
+    )
+    try:
+        child = wait_for_child(measuring.pid, "aminet-run")
+        assert list(scratch.glob("aminet-*")) != []
+        measuring.terminate()
+        assert measuring.wait(60) == 143
+    finally:
+        measuring.kill()
+        measuring.wait()
+    psutil.wait_procs([child], timeout=10)
+    assert not child.is_running()
+    assert list(scratch.glob("aminet-*")) == []
+
+
+def wait_for_child(pid: int, name: str) -> psutil.Process:
+    for _ in range(1200):
+        for child in psutil.Process(pid).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if any(name in word for word in child.cmdline()):
+                    return child
+        time.sleep(0.05)
+    raise TimeoutError(name)

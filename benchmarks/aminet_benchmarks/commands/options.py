@@ -14,6 +14,7 @@ from aminet_benchmarks.usual_phantom import FULL_SHAPE, PHANTOM_SEED
 from aminet_runtime.console import run_command
 from aminet_runtime.errors import UsageError
 from aminet_runtime.publish import require_writable_folder, write_whole
+from aminet_runtime.signals import terminating_cleanly
 
 
 def add_patient_option(parser: argparse.ArgumentParser) -> None:
@@ -129,6 +130,8 @@ def run_verb(
 ) -> int:
     """Parse the words behind a verb, do its work, and return its exit code.
 
+    A SIGTERM ends what is measured, too, and removes what was made for it.
+
     Args:
         prog: Command and verb.
         parser: Of the verb's words.
@@ -137,7 +140,8 @@ def run_verb(
     """
     options = parser.parse_args(argv)
     command = shlex.join([*prog.split(), *argv])
-    return run_command(prog, lambda: work(options, command), debug=options.debug)
+    with terminating_cleanly():
+        return run_command(prog, lambda: work(options, command), debug=options.debug)
 
 
 def require_count(name: str, value: int) -> int:

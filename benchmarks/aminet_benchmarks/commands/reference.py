@@ -16,7 +16,6 @@ from aminet_benchmarks.commands.options import (
 )
 from aminet_runtime.console import command_parser
 from aminet_runtime.errors import UsageError
-from aminet_runtime.signals import terminating_cleanly
 
 if TYPE_CHECKING:
     from aminet_benchmarks.reference.plan import StudyConfig
@@ -96,9 +95,8 @@ def _reference(options: argparse.Namespace, command: str) -> int:
         return 0
     require_place(options.output)
     about = machine_line(describe_machine())
-    with terminating_cleanly():
-        on_stage = _quiet if options.quiet else _tell
-        run_stages(options.output, chosen, on_stage=on_stage)
+    on_stage = _quiet if options.quiet else _tell
+    run_stages(options.output, chosen, on_stage=on_stage)
     if options.stages is None:
         _write_page(options.output, every, command, about)
     return 0
