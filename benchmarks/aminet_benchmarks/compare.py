@@ -100,6 +100,7 @@ def compare_ways(
     bundle_dir: Path,
     request: Request,
     *,
+    machine: Mapping[str, object] | None = None,
     on_progress: OnProgress = lambda _done, _total: None,
 ) -> Comparison:
     """Run each way in turn, cold, on the same cores.
@@ -108,12 +109,14 @@ def compare_ways(
         patient_dir: Patient folder.
         bundle_dir: Bundle of single CT slices; any number of channels.
         request: Which ways, how often, where.
+        machine: As `describe_machine` told before the first run; by default it is asked now.
         on_progress: Called with runs done and runs in all.
 
     Raises:
         InputUnsupported: The alternatives cannot read this patient or this bundle.
         GateFailed: One of the ways ended with an error.
     """
+    machine = machine or describe_machine(cores=request.cores)
     task = Task.of(patient_dir, bundle_dir)
     require_plain(task)
     environment = isa_environment(request.isa)
@@ -143,7 +146,7 @@ def compare_ways(
             if command is None
         },
         floor=floor,
-        machine=describe_machine(cores=request.cores),
+        machine=machine,
     )
 
 

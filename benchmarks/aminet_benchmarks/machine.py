@@ -25,6 +25,8 @@ BUSY_LOAD = 0.5
 def describe_machine(*, cores: Sequence[int] = ()) -> dict[str, Any]:
     """Return CPU, instruction sets, load, versions and commit as plain JSON values.
 
+    To be asked before the first run: later the load would be our own.
+
     Args:
         cores: Processors that the runs were bound to.
     """

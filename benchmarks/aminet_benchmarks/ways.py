@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 RUN = "aminet-run"
 _ALTERNATIVES = "aminet_benchmarks.alternatives"
+PLAIN_LAYOUTS = ("<i2 LPS from byte 352, gzip", "|u1 LPS from byte 352, gzip")
+"""Of scans and of the atlas; whoever checks nothing must know where the voxels start."""
 
 
 class Way(StrEnum):
@@ -74,7 +76,8 @@ def require_plain(task: Task) -> None:
 
     Raises:
         InputUnsupported: The bundle looks at neighbours or at SPIRAL maps, or the patient is
-            stored in another way than LPS and int16, the atlas uint8.
+            stored in another way than LPS and int16 (the atlas uint8) behind 352 bytes, unscaled,
+            in gzip.
     """
     contract = task.bundle.metadata.input
     if contract.window != 1 or Channel.SPIRAL in contract.channels:
@@ -86,15 +89,23 @@ def require_plain(task: Task) -> None:
         )
     for path in task.volumes:
         with Volume.open(path) as volume:
-            stored, slope = volume.stored_orientation, volume.header.slope
-            size = volume.header.dtype.str
-        if (stored, slope) != ("LPS", 1.0) or size not in {"<i2", "|u1"}:
+            found = _layout(path, volume)
+        if found not in PLAIN_LAYOUTS:
             raise InputUnsupported(
-                f"stored as {size} {stored} with slope {slope:g}; the alternatives read int16 or "
-                "uint8 LPS",
+                f"stored as {found}; the alternatives read {' or '.join(PLAIN_LAYOUTS)}",
                 path=path,
                 hint="compare on a phantom",
             )
+
+
+def _layout(path: Path, volume: Volume) -> str:
+    header = volume.header
+    packed = "gzip" if path.name.endswith(".gz") else "no gzip"
+    scaling = f", slope {header.slope:g}, intercept {header.intercept:g}" * header.is_scaled
+    return (
+        f"{header.dtype.str} {volume.stored_orientation} from byte {header.data_offset}{scaling}, "
+        f"{packed}"
+    )
 
 
 def our_command(

@@ -1,8 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
+import contextlib
+import gzip
 import json
 import os
+import struct
+import subprocess
+import sys
+import time
 from dataclasses import replace
 
+import psutil
 import pytest
 
 from aminet_benchmarks.cli import main
@@ -87,6 +94,48 @@ def test_refuses_a_patient_that_the_alternatives_cannot_read(write_patient, bund
         require_plain(Task.of(patient, bundle_path))
 
 
+def test_reads_a_patient_that_the_alternatives_can_read(write_patient, bundle_path):
+    require_plain(Task.of(write_patient(), bundle_path))
+
+
+def pushed_back(stored: bytes) -> bytes:
+    return stored[:108] + struct.pack("<f", 368.0) + stored[112:352] + bytes(16) + stored[352:]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda stored: stored[:112] + struct.pack("<2f", 1, -9) + stored[120:], "intercept -9"),
+        (lambda stored: stored[:112] + struct.pack("<2f", 2, 0) + stored[120:], "slope 2"),
+        (pushed_back, "from byte 368"),
+    ],
+    ids=["intercept", "slope", "offset"],
+)
+def test_refuses_voxels_that_the_alternatives_would_misread(
+    write_patient, bundle_path, change, said
+):
+    patient = write_patient()
+    (path,) = patient.iterdir()
+    path.write_bytes(gzip.compress(change(gzip.decompress(path.read_bytes()))))
+    with pytest.raises(InputUnsupported, match=said):
+        require_plain(Task.of(patient, bundle_path))
+
+
+def test_refuses_a_patient_without_gzip(write_patient, bundle_path):
+    patient = write_patient()
+    (path,) = patient.iterdir()
+    path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes()))
+    path.unlink()
+    with pytest.raises(InputUnsupported, match="no gzip; the alternatives read"):
+        require_plain(Task.of(patient, bundle_path))
+
+
+@pytest.mark.parametrize("verb", ["compare", "gate", "selftest"])
+def test_what_stands_beside_one_thread_gets_one_core(verb, capsys):
+    assert main([verb, "--cores", "0", "1"]) == 2
+    assert "--cores names 2 processors" in capsys.readouterr().err
+
+
 def test_table_relates_the_medians_of_every_way_to_ours(comparison):
     ours, script, report, absent, floor = comparison_table(comparison).splitlines()[2:]
     assert ours == "| aminet-run | 2.00 | 1.00 x | 200 | 1.00 x |  |"
@@ -165,3 +214,39 @@ def test_an_older_machine_is_judged_by_the_script_and_the_report_alone(
     arguments = ["--patient", str(write_patient()), "--bundle", str(bundle_path), "--isa", isa]
     assert main(["compare", *arguments]) == 23
     assert [request.ways for request in requests] == [ways]
+
+
+COMMAND = "import sys; from aminet_benchmarks.cli import main; sys.exit(main())"
+
+
+def test_a_command_that_is_terminated_leaves_no_process_and_no_folder(
+    write_patient, bundle_path, tmp_path
+):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    place = ["--patient", str(write_patient()), "--bundle", str(bundle_path), "--rounds", "999"]
+    words = ["compare", *place, "--ways", "ours", "script"]
+    measuring = subprocess.Popen(
+        [sys.executable, "-c", COMMAND, *words], env={**os.environ, "TMPDIR": str(scratch)}
+    )
+    try:
+        child = wait_for_child(measuring.pid, "aminet-run")
+        assert list(scratch.glob("aminet-*")) != []
+        measuring.terminate()
+        assert measuring.wait(60) == 143
+    finally:
+        measuring.kill()
+        measuring.wait()
+    psutil.wait_procs([child], timeout=10)
+    assert not child.is_running()
+    assert list(scratch.glob("aminet-*")) == []
+
+
+def wait_for_child(pid: int, name: str) -> psutil.Process:
+    for _ in range(1200):
+        for child in psutil.Process(pid).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if any(name in word for word in child.cmdline()):
+                    return child
+        time.sleep(0.05)
+    raise TimeoutError(name)

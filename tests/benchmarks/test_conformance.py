@@ -14,7 +14,7 @@ from aminet_benchmarks.conformance.head import SHAPE, make_head, write_head
 from aminet_benchmarks.conformance.kit import write_kit
 from aminet_runtime import Session
 from aminet_runtime.decision import find_regions
-from aminet_runtime.errors import GateFailed, UsageError
+from aminet_runtime.errors import GateFailed, InputDamaged, UsageError
 from aminet_runtime.patient import Channel
 from aminet_runtime.volume import Volume
 
@@ -124,6 +124,59 @@ def test_a_port_that_leaves_parts_out_fails(kit, tmp_path, capsys):
     printed = capsys.readouterr()
     assert "patient RAS: 15 regions are needed" in printed.out
     assert "E2331" in printed.err
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), 10**400, True, "0.5"])
+def test_a_port_that_answers_no_number_fails(kit, tmp_path, bad):
+    def break_it(answers):
+        answers["slices"][0][7] = bad
+        answers["patients"]["RAS"]["slices"]["probabilities"][3][7] = bad
+
+    wrong = check_answers(kit, changed_answers(kit, tmp_path, break_it))
+    assert [sentence.split(":")[0] for sentence in wrong] == ["slice 0", "patient RAS"]
+    assert all("a probability differs by inf" in sentence for sentence in wrong)
+
+
+@pytest.mark.parametrize("key", ["affected", "probability", "threshold", "slices", "peak_slice"])
+@pytest.mark.parametrize("bad", [None, "3", [None]])
+def test_a_port_that_leaves_a_key_of_a_region_out_fails(kit, tmp_path, key, bad):
+    answers = changed_answers(
+        kit, tmp_path, lambda found: found["patients"]["RAS"]["regions"][2].update({key: bad})
+    )
+    (sentence,) = check_answers(kit, answers)
+    assert sentence.startswith("patient RAS: ")
+    assert f"{key} {bad} for " in sentence
+
+
+@pytest.mark.parametrize("part", ["tolerance", "slices", "patients", "decisions"])
+def test_a_kit_that_is_not_whole_is_refused(kit, tmp_path, part):
+    answers = changed_answers(kit, tmp_path, lambda _found: None)
+    expected = json.loads((kit / "conformance.json").read_text())
+    del expected[part]
+    (tmp_path / "conformance.json").write_text(json.dumps(expected))
+    with pytest.raises(InputDamaged, match=f"no whole kit .*{part}"):
+        check_answers(tmp_path, answers)
+
+
+def changed_answers(kit, tmp_path, change):
+    """Write the answers that the kit expects, with one change."""
+    expected = json.loads((kit / "conformance.json").read_text())
+    answers = {
+        "schema": ANSWERS_SCHEMA,
+        "slices": [one["probabilities"] for one in expected["slices"]],
+        "patients": {
+            one["name"]: {
+                "regions": one["regions"],
+                "slices": {"probabilities": one["probabilities"]},
+            }
+            for one in expected["patients"]
+        },
+        "decisions": [{"regions": one["regions"]} for one in expected["decisions"]],
+    }
+    change(answers)
+    path = tmp_path / "answers.json"
+    path.write_text(json.dumps(answers))
+    return path
 
 
 def test_no_kit_is_written_that_a_fault_would_not_show_in(bundle_path, tmp_path):

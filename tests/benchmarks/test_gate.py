@@ -291,3 +291,10 @@ def test_f1_is_measured_anew_on_patients(write_patient, build_bundle, make_nifti
         "slice": exact(0.0),
         "patient": exact(0.0),
     }
+
+
+def test_patients_without_a_limit_for_them_are_refused(tmp_path, capsys):
+    limits = tmp_path / "limits.toml"
+    limits.write_text(ANSWER_LIMITS)
+    assert main(["gate", "--limits", str(limits), "--patients", str(tmp_path)]) == 2
+    assert "these limits have no f1_drop" in capsys.readouterr().err

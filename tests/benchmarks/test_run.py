@@ -5,6 +5,7 @@ import os
 import pytest
 
 from aminet_benchmarks.cli import main
+from aminet_runtime.errors import GateFailed
 
 CORES = sorted(os.sched_getaffinity(0))[:1]
 STAGES = ("start", "compile", "decode", "infer", "decide", "write")
@@ -34,6 +35,22 @@ def test_run_tells_where_the_time_goes_cold_and_warm(write_patient, bundle_path,
     assert process["peak_rss_mib"] >= process["kernel_rss_mib"]
 
 
+def test_the_load_is_that_of_others_before_the_first_run(
+    write_patient, bundle_path, tmp_path, monkeypatch
+):
+    asked = []
+
+    def run_interleaved(*_arguments, **_options):
+        assert asked == ["load"]
+        raise GateFailed("measured")
+
+    monkeypatch.setattr(os, "getloadavg", lambda: asked.append("load") or (0.0, 0.0, 0.0))
+    monkeypatch.setattr("aminet_benchmarks.measure.run_interleaved", run_interleaved)
+    place = ["--patient", str(write_patient()), "--bundle", str(bundle_path)]
+    assert main(["run", *place, "-o", str(tmp_path)]) == 23
+    assert asked == ["load"]
+
+
 def test_run_refuses_an_instruction_set_that_the_machine_lacks(write_patient, bundle_path, capsys):
     place = ["--patient", str(write_patient()), "--bundle", str(bundle_path)]
     assert main(["run", *place, "--isa", "sse9"]) == 2
@@ -44,3 +61,33 @@ def test_run_refuses_no_rounds(write_patient, bundle_path, capsys):
     place = ["--patient", str(write_patient()), "--bundle", str(bundle_path)]
     assert main(["run", *place, "--rounds", "0"]) == 2
     assert "--rounds 0 is below 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["run", "scaling", "compare", "gate"])
+@pytest.mark.parametrize("core", ["9999", "-1"])
+def test_processors_that_are_not_there_are_refused(verb, core, capsys):
+    assert main([verb, "--cores", core]) == 2
+    assert f"--cores {core} cannot be used here; choose among" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["data", "--patient", "nobody", "--rounds", "0"], "--rounds 0 is below 1"),
+        (["untrained", "--size", "0", "-o", "nowhere"], "--size 0 is not 32 to 1024"),
+    ],
+)
+def test_numbers_that_cannot_be_measured_are_refused(words, message, capsys):
+    assert main(words) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["run", "compare", "scaling", "gate", "selftest", "reference"])
+@pytest.mark.parametrize("below", ["", "folder"])
+def test_results_that_have_no_place_are_refused_before_the_work(verb, below, tmp_path, capsys):
+    file = tmp_path / "file"
+    file.touch()
+    assert main([verb, "-o", str(file / below)]) == 30
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "is in the way" in said

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aminet_benchmarks.commands.options import (
-    add_cores_option,
+    add_core_option,
     add_output_options,
     add_patient_option,
+    core_of,
     page,
     patient_of,
     require_count,
+    require_place,
     run_verb,
     to_json,
     write_outputs,
@@ -65,31 +67,35 @@ def main(argv: Sequence[str]) -> int:
         metavar="SET",
         help="native, avx2, ...; one that native is anyway is run once",
     )
-    add_cores_option(parser)
+    add_core_option(parser)
     add_output_options(parser)
     return run_verb(PROG, parser, argv, _compare)
 
 
 def _compare(options: argparse.Namespace, command: str) -> int:
     from aminet_benchmarks.compare import Request, compare_ways, comparison_table, summary_table
-    from aminet_benchmarks.machine import NATIVE, distinct_isas, machine_line
+    from aminet_benchmarks.machine import NATIVE, describe_machine, distinct_isas, machine_line
 
     isas = distinct_isas(options.isa)
     same = [isa for isa in options.isa if isa not in isas]
-    comparisons = []
+    cores, comparisons = core_of(options), []
+    require_place(options.output)
+    machine = describe_machine(cores=cores)
     with patient_of(options) as patient:
         for bundle in options.bundle or [default_bundle_path()]:
             for isa in isas:
                 request = Request(
                     ways=_ways(options.ways, is_native=isa == NATIVE),
                     rounds=require_count("--rounds", options.rounds),
-                    cores=tuple(options.cores),
+                    cores=cores,
                     isa=isa,
                     checkpoint=options.checkpoint,
                 )
                 with progress_bar("compare", quiet=options.quiet) as on_progress:
                     comparisons.append(
-                        compare_ways(patient, bundle, request, on_progress=on_progress)
+                        compare_ways(
+                            patient, bundle, request, machine=machine, on_progress=on_progress
+                        )
                     )
     text = "\n\n".join(
         [
@@ -100,7 +106,7 @@ def _compare(options: argparse.Namespace, command: str) -> int:
     )
     values = to_json([one.to_json() for one in comparisons])
     title = "Comparison of ways to answer"
-    about = machine_line(dict(comparisons[0].machine))
+    about = machine_line(machine)
     plots = {f"comparison-{one.bundle}-{one.isa}.png": _plot(one) for one in comparisons}
     pictures = "\n".join(f"![{name}]({name})" for name in plots)
     text_page = page(title, command, about, f"{text}\n\n{pictures}")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from aminet_benchmarks.commands.options import require_count
 from aminet_runtime.console import command_parser, run_command
 from aminet_runtime.errors import UsageError
 
@@ -35,13 +36,14 @@ def _data(options: argparse.Namespace) -> int:
 
     if options.prepared is None and options.patient is None:
         raise UsageError("nothing to measure", hint="give --prepared, --patient or both")
+    rounds = require_count("--rounds", options.rounds)
     figures: dict[str, Any] = {"machine": describe_machine()}
     if options.prepared is not None:
-        speed = loader_speed(options.prepared, SliceWindow(options.window), rounds=options.rounds)
+        speed = loader_speed(options.prepared, SliceWindow(options.window), rounds=rounds)
         figures["slices_per_second"] = speed.to_json()
     if options.patient is not None:
         preprocessing = PreprocessingConfig.from_preset("cta")
-        speed_of_patient = prepare_speed(options.patient, preprocessing, rounds=options.rounds)
+        speed_of_patient = prepare_speed(options.patient, preprocessing, rounds=rounds)
         figures["seconds_per_patient"] = speed_of_patient.to_json()
     print(json.dumps(figures, indent=1) if options.json else _lines(figures))
     return 0

@@ -7,12 +7,14 @@ from pathlib import Path
 
 from aminet_benchmarks.commands.options import (
     add_bundle_option,
-    add_cores_option,
+    add_core_option,
     add_limits_option,
     add_output_options,
     add_patient_option,
+    core_of,
     page,
     patient_of,
+    require_place,
     run_verb,
     to_json,
     write_outputs,
@@ -20,6 +22,7 @@ from aminet_benchmarks.commands.options import (
 from aminet_benchmarks.usual_phantom import FULL_SHAPE, SMALL_SHAPE
 from aminet_runtime.bundle import default_bundle_path
 from aminet_runtime.console import command_parser
+from aminet_runtime.errors import UsageError
 
 PROG = "aminet-benchmark gate"
 SUMMARY = "time, memory and answers against limits; exit code 23 if one is not met"
@@ -46,7 +49,7 @@ def main(argv: Sequence[str]) -> int:
         metavar="FOLDER",
         help="held-out patients with truth, to measure the F1 of float and INT8 anew",
     )
-    add_cores_option(parser)
+    add_core_option(parser)
     add_output_options(parser)
     return run_verb(PROG, parser, argv, _gate)
 
@@ -60,7 +63,14 @@ def _gate(options: argparse.Namespace, command: str) -> int:
     from aminet_benchmarks.ways import Task
 
     limits = read_limits(options.limits or (SMOKE_LIMITS if options.smoke else DEFAULT_LIMITS))
-    cores = tuple(options.cores)
+    if options.patients and limits.answers.f1_drop is None:
+        raise UsageError(
+            "--patients would not be looked at: these limits have no f1_drop",
+            hint="add f1_drop to --limits, or leave --patients out",
+        )
+    cores = core_of(options)
+    require_place(options.output)
+    machine = describe_machine(cores=cores)
     with patient_of(options, SMALL_SHAPE if options.smoke else FULL_SHAPE) as patient:
         task = Task.of(patient, options.bundle or default_bundle_path())
         figures = measure(Bench(task, cores, limits))
@@ -72,7 +82,6 @@ def _gate(options: argparse.Namespace, command: str) -> int:
         )
         figures |= {f"f1_drop, {level}s": drop for level, drop in drops.items()}
     checks = judge(figures, limits)
-    machine = describe_machine(cores=cores)
     played = f"instruction sets played: {', '.join(played_isas()) or 'none'}"
     text = f"{gate_table(checks)}\n\n{played}"
     values = to_json({"checks": [check.to_json() for check in checks], "machine": machine})

@@ -13,7 +13,8 @@ from typing import Any
 from aminet_benchmarks.usual_phantom import FULL_SHAPE, PHANTOM_SEED
 from aminet_runtime.console import run_command
 from aminet_runtime.errors import UsageError
-from aminet_runtime.publish import write_whole
+from aminet_runtime.publish import require_writable_folder, write_whole
+from aminet_runtime.signals import terminating_cleanly
 
 
 def add_patient_option(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +47,51 @@ def add_cores_option(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="numbers of the processors to use, one thread each; default: the first",
     )
+
+
+def add_core_option(parser: argparse.ArgumentParser) -> None:
+    """Add the one processor that runs are bound to where they stand beside the alternatives."""
+    parser.add_argument(
+        "--cores",
+        type=int,
+        nargs="+",
+        default=sorted(os.sched_getaffinity(0))[:1],
+        metavar="N",
+        help="number of the one processor to use: the alternatives have one thread; "
+        "default: the first",
+    )
+
+
+def cores_of(options: argparse.Namespace) -> tuple[int, ...]:
+    """Return the processors of `add_cores_option`.
+
+    Raises:
+        UsageError: This process may not use one of them.
+    """
+    usable = sorted(os.sched_getaffinity(0))
+    absent = set(options.cores) - set(usable)
+    if absent:
+        raise UsageError(
+            f"--cores {min(absent)} cannot be used here",
+            hint=f"choose among {', '.join(map(str, usable))}",
+        )
+    return tuple(dict.fromkeys(options.cores))
+
+
+def core_of(options: argparse.Namespace) -> tuple[int, ...]:
+    """Return the one processor of `add_core_option`.
+
+    Raises:
+        UsageError: There are several, so that ours would have more threads than what it stands
+            beside, or this process may not use it.
+    """
+    named = len(set(options.cores))
+    if named > 1:
+        raise UsageError(
+            f"--cores names {named} processors, but the alternatives use one thread",
+            hint="name one; aminet-benchmark run and scaling measure several",
+        )
+    return cores_of(options)
 
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:
@@ -84,6 +130,8 @@ def run_verb(
 ) -> int:
     """Parse the words behind a verb, do its work, and return its exit code.
 
+    A SIGTERM ends what is measured, too, and removes what was made for it.
+
     Args:
         prog: Command and verb.
         parser: Of the verb's words.
@@ -92,7 +140,8 @@ def run_verb(
     """
     options = parser.parse_args(argv)
     command = shlex.join([*prog.split(), *argv])
-    return run_command(prog, lambda: work(options, command), debug=options.debug)
+    with terminating_cleanly():
+        return run_command(prog, lambda: work(options, command), debug=options.debug)
 
 
 def require_count(name: str, value: int) -> int:
@@ -106,11 +155,20 @@ def require_count(name: str, value: int) -> int:
     return value
 
 
+def require_place(folder: Path | None) -> None:
+    """Make sure that results can be written, before the work; there may be no folder to write to.
+
+    Raises:
+        OutputNotWritable: The folder cannot be made, is none, or takes no file.
+    """
+    if folder is not None:
+        require_writable_folder(folder)
+
+
 def write_outputs(folder: Path | None, contents: Mapping[str, bytes | str]) -> None:
     """Write files below a folder, each whole; do nothing without a folder."""
     if folder is None:
         return
-    folder.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
         write_whole(folder / name, content.encode() if isinstance(content, str) else content)
 

@@ -8,10 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aminet_benchmarks.commands.options import require_count, run_verb, write_outputs
+from aminet_benchmarks.commands.options import (
+    require_count,
+    require_place,
+    run_verb,
+    write_outputs,
+)
 from aminet_runtime.console import command_parser
 from aminet_runtime.errors import UsageError
-from aminet_runtime.signals import terminating_cleanly
 
 if TYPE_CHECKING:
     from aminet_benchmarks.reference.plan import StudyConfig
@@ -79,6 +83,7 @@ def _add_training_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _reference(options: argparse.Namespace, command: str) -> int:
+    from aminet_benchmarks.machine import describe_machine, machine_line
     from aminet_benchmarks.reference.plan import study_stages
     from aminet_benchmarks.reference.run import run_stages
 
@@ -88,11 +93,12 @@ def _reference(options: argparse.Namespace, command: str) -> int:
     if options.list:
         _print_stages(options.output, chosen)
         return 0
-    with terminating_cleanly():
-        on_stage = _quiet if options.quiet else _tell
-        run_stages(options.output, chosen, on_stage=on_stage)
+    require_place(options.output)
+    about = machine_line(describe_machine())
+    on_stage = _quiet if options.quiet else _tell
+    run_stages(options.output, chosen, on_stage=on_stage)
     if options.stages is None:
-        _write_page(options.output, every, command)
+        _write_page(options.output, every, command, about)
     return 0
 
 
@@ -139,13 +145,10 @@ def _quiet(_number: int, _count: int, _stage: "Stage", _record: "Record | None")
     """Say nothing."""
 
 
-def _write_page(root: Path, stages: "Sequence[Stage]", command: str) -> None:
+def _write_page(root: Path, stages: "Sequence[Stage]", command: str, about: str) -> None:
     from aminet_benchmarks.commands.options import page
-    from aminet_benchmarks.machine import describe_machine, machine_line
     from aminet_benchmarks.reference.tables import results
 
-    text = page(
-        "Reference results", command, machine_line(describe_machine()), results(root, stages)
-    )
+    text = page("Reference results", command, about, results(root, stages))
     write_outputs(root, {"results.md": text})
     print(root / "results.md")

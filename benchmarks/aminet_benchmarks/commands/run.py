@@ -12,9 +12,11 @@ from aminet_benchmarks.commands.options import (
     add_cores_option,
     add_output_options,
     add_patient_option,
+    cores_of,
     page,
     patient_of,
     require_count,
+    require_place,
     run_verb,
     to_json,
     write_outputs,
@@ -46,7 +48,10 @@ def _run(options: argparse.Namespace, command: str) -> int:
     from aminet_benchmarks.ways import our_command
 
     bundle = options.bundle or default_bundle_path()
-    threads = len(options.cores)
+    cores = cores_of(options)
+    require_place(options.output)
+    threads = len(cores)
+    machine = describe_machine(cores=cores)
     staged = [sys.executable, "-m", "aminet_benchmarks.staged_run"]
     with patient_of(options) as patient, progress_bar("run", quiet=options.quiet) as on_progress:
         whole, stages = run_interleaved(
@@ -55,12 +60,11 @@ def _run(options: argparse.Namespace, command: str) -> int:
                 "staged": [*staged, str(patient), str(bundle), str(threads)],
             },
             rounds=require_count("--rounds", options.rounds),
-            cores=options.cores,
+            cores=cores,
             environment=isa_environment(options.isa),
             on_progress=on_progress,
         )
     medians = _medians([json.loads(run.output) for run in stages.runs])
-    machine = describe_machine(cores=options.cores)
     process = whole.to_json()
     values = to_json({"isa": options.isa, "process": process, "ms": medians, "machine": machine})
     text = f"{_table(medians)}\n\n{_process_table(process)}"

@@ -11,8 +11,10 @@ from aminet_benchmarks.commands.options import (
     add_bundle_option,
     add_output_options,
     add_patient_option,
+    cores_of,
     page,
     patient_of,
+    require_place,
     run_verb,
     to_json,
     write_outputs,
@@ -54,8 +56,10 @@ def _scaling(options: argparse.Namespace, command: str) -> int:
     from aminet_benchmarks.plots import scaling_plot
     from aminet_benchmarks.scaling.curve import curve_table
 
-    curves = _measure(options)
-    machine = describe_machine(cores=options.cores)
+    cores = cores_of(options)
+    require_place(options.output)
+    machine = describe_machine(cores=cores)
+    curves = _measure(options, cores)
     text = "\n\n".join(f"## {one.name.capitalize()}\n\n{curve_table(one)}" for one in curves)
     values = to_json({"curves": [curve.to_json() for curve in curves], "machine": machine})
     about = machine_line(machine)
@@ -69,7 +73,7 @@ def _scaling(options: argparse.Namespace, command: str) -> int:
     return 0
 
 
-def _measure(options: argparse.Namespace) -> "list[Curve]":
+def _measure(options: argparse.Namespace, cores: tuple[int, ...]) -> "list[Curve]":
     import tempfile
 
     from aminet_benchmarks.scaling.making import making_curves
@@ -77,7 +81,7 @@ def _measure(options: argparse.Namespace) -> "list[Curve]":
     from aminet_benchmarks.scaling.plan import FULL, QUICK
     from aminet_benchmarks.ways import Task
 
-    plan = (QUICK if options.quick else FULL).on(len(options.cores))
+    plan = (QUICK if options.quick else FULL).on(len(cores))
     with (
         patient_of(options) as patient,
         tempfile.TemporaryDirectory(prefix="aminet-scaling-") as scratch,
@@ -89,7 +93,7 @@ def _measure(options: argparse.Namespace) -> "list[Curve]":
             on_progress(next(done), plan.points)
 
         task = Task.of(patient, options.bundle or default_bundle_path())
-        place = Workplace(task, tuple(options.cores), Path(scratch), plan.rounds, on_point)
+        place = Workplace(task, cores, Path(scratch), plan.rounds, on_point)
         return [
             *patient_curves(place, plan),
             *making_curves(plan, Path(scratch), on_point=on_point),

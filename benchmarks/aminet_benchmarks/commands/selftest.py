@@ -6,13 +6,15 @@ from collections.abc import Sequence
 
 from aminet_benchmarks.commands.options import (
     add_bundle_option,
-    add_cores_option,
+    add_core_option,
     add_limits_option,
     add_output_options,
     add_patient_option,
+    core_of,
     page,
     patient_of,
     require_count,
+    require_place,
     run_verb,
     to_json,
     write_outputs,
@@ -36,7 +38,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--good", type=int, default=1, metavar="N", help="runs of the good build; default 1"
     )
-    add_cores_option(parser)
+    add_core_option(parser)
     add_output_options(parser)
     return run_verb(PROG, parser, argv, _selftest)
 
@@ -49,15 +51,16 @@ def _selftest(options: argparse.Namespace, command: str) -> int:
     from aminet_benchmarks.ways import Task
 
     limits = read_limits(options.limits or DEFAULT_LIMITS)
-    good = require_count("--good", options.good)
+    good, cores = require_count("--good", options.good), core_of(options)
+    require_place(options.output)
+    machine = describe_machine(cores=cores)
     with (
         patient_of(options) as patient,
         progress_bar("selftest", quiet=options.quiet) as on_progress,
     ):
         task = Task.of(patient, options.bundle or default_bundle_path())
-        bench = Bench(task, tuple(options.cores), limits)
+        bench = Bench(task, cores, limits)
         trials = try_builds(bench, good=good, on_progress=on_progress)
-    machine = describe_machine(cores=options.cores)
     table = trial_table(trials)
     values = to_json({"builds": [one.to_json() for one in trials], "machine": machine})
     text_page = page("The gate on bad builds", command, machine_line(machine), table)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from aminet_benchmarks.commands.options import to_json
 from aminet_runtime.console import command_parser, run_command
+from aminet_runtime.errors import UsageError
+from aminet_train.commands.cache_options import MAX_SIZE_PX, MIN_SIZE_PX
 
 PROG = "aminet-benchmark untrained"
 SUMMARY = "an INT8 bundle with random weights, for figures about speed alone"
@@ -40,10 +42,10 @@ def _untrained(options: argparse.Namespace) -> int:
     from aminet_train.preprocessing import CHANNEL_PRESETS, PreprocessingConfig
 
     if options.channels not in CHANNEL_PRESETS:
-        from aminet_runtime.errors import UsageError
-
         known = ", ".join(CHANNEL_PRESETS)
         raise UsageError(f"--channels {options.channels} is unknown", hint=f"known are {known}")
+    if not MIN_SIZE_PX <= options.size <= MAX_SIZE_PX:
+        raise UsageError(f"--size {options.size} is not {MIN_SIZE_PX} to {MAX_SIZE_PX}")
     size_px = (options.size, options.size)
     preprocessing = PreprocessingConfig.from_preset(options.channels, size_px=size_px)
     settings = {"head": "atlas"} if preprocessing.has_atlas else {}

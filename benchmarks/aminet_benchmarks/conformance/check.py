@@ -12,12 +12,13 @@ All parts must be there: a port that leaves one out has not been checked.
 """
 
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from aminet_benchmarks.conformance.kit import KIT_JSON, SCHEMA
-from aminet_runtime.errors import InputMissing, InputUnsupported
+from aminet_runtime.errors import InputDamaged, InputMissing, InputUnsupported
 
 ANSWERS_SCHEMA = "aminet.conformance-answers/1"
 EXACT = 0.0
@@ -25,6 +26,7 @@ EXACT = 0.0
 CASE_ABSENT = 30
 CASE_NO_JSON = 30
 CASE_SCHEMA = 31
+CASE_KIT = 30
 
 Json = Mapping[str, Any]
 
@@ -42,9 +44,22 @@ def check_answers(kit: Path, answers: Path) -> list[str]:
     Raises:
         InputMissing: A file is not there.
         InputUnsupported: A file is no JSON of the schema.
+        InputDamaged: The kit is not what `write_kit` writes.
     """
     expected = _read(kit / KIT_JSON, schema=SCHEMA)
     answered = _read(answers, schema=ANSWERS_SCHEMA)
+    try:
+        return _compare(expected, answered)
+    except (KeyError, TypeError, ValueError) as cause:  # of the kit: answers are asked for by _item
+        raise InputDamaged(
+            f"is no whole kit ({cause!r})",
+            case=CASE_KIT,
+            path=kit / KIT_JSON,
+            hint="write it again",
+        ) from cause
+
+
+def _compare(expected: Json, answered: Json) -> list[str]:
     tolerance = float(expected["tolerance"]["probability"])
     return [
         *_check_slices(expected["slices"], answered.get("slices"), tolerance),
@@ -139,7 +154,9 @@ def _agree(key: str, wanted: Json, given: Any, tolerance: float) -> bool:
     if key == "affected":
         is_near = abs(wanted["probability"] - wanted["threshold"]) <= tolerance
         return isinstance(value, bool) and (is_near or value == wanted[key])
-    return key in {"slices", "peak_slice"}  # ties within the tolerance; the rows were compared
+    if key == "slices":  # ties within the tolerance; the rows were compared
+        return isinstance(value, list) and all(map(_is_slice, value))
+    return key == "peak_slice" and _is_slice(value)
 
 
 def _item(values: Any, key: str | int) -> Any:
@@ -150,4 +167,11 @@ def _item(values: Any, key: str | int) -> Any:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Tell whether a value is a number that can be compared; Python's JSON reads NaN, too."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= sys.float_info.max
+
+
+def _is_slice(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0

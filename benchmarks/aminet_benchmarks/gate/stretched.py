@@ -37,8 +37,7 @@ def stretch(
     wanted = (slices or depth, edge_px or height, edge_px or width)
     folder.mkdir(parents=True)
     for path in task.volumes:
-        name = path.name if path.name.endswith(".gz") else f"{path.name}.gz"
-        _stretch_file(path, folder / name, task.shape, wanted)
+        _stretch_file(path, folder / path.name, task.shape, wanted)
     return folder
 
 

@@ -53,12 +53,7 @@ class CohortPlan:
 
     def __post_init__(self) -> None:
         """Refuse numbers that make no cohort."""
-        if not 1 <= self.patients <= SEEDS_PER_COHORT:
-            raise UsageError(f"--patients {self.patients} is not 1 to {SEEDS_PER_COHORT}")
-        if self.seed < 0:
-            raise UsageError(f"--seed {self.seed} is below 0")
-        if self.jobs < 1:
-            raise UsageError(f"--jobs {self.jobs} is below 1")
+        require_cohort(self.patients, self.seed, self.jobs)
         if not self.seeds:
             raise UsageError("none of these patients was asked for", hint="check seed and names")
 
@@ -67,6 +62,20 @@ class CohortPlan:
         """Seed of each patient that is to be written."""
         seeds = cohort_seeds(self.seed, self.patients)
         return [seed for seed in seeds if self.only is None or patient_id(seed) in self.only]
+
+
+def require_cohort(patients: int, seed: int, jobs: int) -> None:
+    """Refuse numbers that make no cohort.
+
+    Raises:
+        UsageError: One of them does not.
+    """
+    if not 1 <= patients <= SEEDS_PER_COHORT:
+        raise UsageError(f"--patients {patients} is not 1 to {SEEDS_PER_COHORT}")
+    if seed < 0:
+        raise UsageError(f"--seed {seed} is below 0")
+    if jobs < 1:
+        raise UsageError(f"--jobs {jobs} is below 1")
 
 
 def cohort_seeds(seed: int, patients: int) -> range:
@@ -116,7 +125,7 @@ def write_cohort(plan: CohortPlan, *, on_progress: Progress | None = None) -> li
 
 def _is_done(folder: Path, seed: int, plan: CohortPlan) -> bool:
     """Say whether this very patient is there; refuse to mix it with another kind."""
-    if not folder.exists() or not any(folder.iterdir()):
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
     if _made_from(folder) != _expected(seed, plan):
         raise OutputExists(

@@ -17,7 +17,7 @@ from aminet_benchmarks.phantom.atlas import REGION_NAMES
 from aminet_benchmarks.phantom.patient import PhantomPatient
 from aminet_benchmarks.phantom.render import SPIRAL_SLOPE, PhantomSlice
 from aminet_benchmarks.phantom.version import GENERATOR_VERSION
-from aminet_runtime.publish import publish_folder
+from aminet_runtime.publish import as_output_errors, publish_folder
 
 TRUTH_FILE = "phantom.json"
 GZIP_LEVEL = 1
@@ -58,7 +58,8 @@ def write_patient(patient: PhantomPatient, folder: Path) -> None:
     with publish_folder(folder) as building:
         labels = _write_volumes(patient, building, folder.name)
         truth = json.dumps(describe(patient, labels), indent=2) + "\n"
-        (building / TRUTH_FILE).write_text(truth, encoding="utf-8")
+        with as_output_errors(folder):
+            (building / TRUTH_FILE).write_text(truth, encoding="utf-8")
 
 
 def describe(patient: PhantomPatient, labels: NDArray[np.uint8]) -> dict[str, object]:
@@ -129,13 +130,15 @@ def _stored_planes(rendered: PhantomSlice) -> list[NDArray[np.int16] | NDArray[n
 class _VolumeWriter:
     """A `.nii.gz` that grows slice by slice in the stored orientation."""
 
-    __slots__ = ("_axes", "_compressor", "_file")
+    __slots__ = ("_axes", "_compressor", "_file", "_path")
 
     def __init__(self, folder: Path, kind: _FileKind, patient: PhantomPatient) -> None:
         self._axes = patient.config.stored_axes
         self._compressor = isal_zlib.compressobj(GZIP_LEVEL, isal_zlib.DEFLATED, GZIP_WINDOW_BITS)
-        self._file = (folder / f"{kind.stem}.nii.gz").open("wb")
-        self._file.write(self._compressor.compress(_header(kind, patient)))
+        self._path = folder / f"{kind.stem}.nii.gz"
+        with as_output_errors(self._path):
+            self._file = self._path.open("wb")
+        self._append(_header(kind, patient))
 
     def __enter__(self) -> Self:
         return self
@@ -146,16 +149,20 @@ class _VolumeWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is None:
-            self._file.write(self._compressor.flush())
-        self._file.close()
+        with as_output_errors(self._path), self._file:
+            if kind is None:
+                self._file.write(self._compressor.flush())
 
     def write(self, plane: NDArray[np.int16] | NDArray[np.uint8]) -> None:
         """Append one canonical slice [H, W]."""
         rows = -1 if self._axes[1] == "A" else 1
         columns = -1 if self._axes[0] == "R" else 1
         stored = np.ascontiguousarray(plane[::rows, ::columns])
-        self._file.write(self._compressor.compress(stored.tobytes()))
+        self._append(stored.tobytes())
+
+    def _append(self, data: bytes) -> None:
+        with as_output_errors(self._path):
+            self._file.write(self._compressor.compress(data))
 
 
 def _header(kind: _FileKind, patient: PhantomPatient) -> bytes:

@@ -77,7 +77,10 @@ def draw_pose(rng: np.random.Generator, config: PhantomConfig) -> Pose:
 
 
 def draw_grid(rng: np.random.Generator, config: PhantomConfig, pose: Pose) -> ScanGrid:
-    """Draw spacing and position of the voxels, so that the head is in them."""
+    """Draw spacing and position of the voxels, so that the head fits along the longer edge.
+
+    Where there are fewer rows than columns, front and back of the head are cut off.
+    """
     columns, rows = config.matrix
     field_mm = rng.uniform(*config.pixel_mm) * 512
     field_mm = max(field_mm, HEAD_LENGTH_MM * float(pose.scale[1]) * 1.06)

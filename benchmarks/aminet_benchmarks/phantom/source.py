@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from aminet_benchmarks.phantom.patient import PhantomPatient
+from aminet_benchmarks.phantom.anatomy import AnatomyOrigin
+from aminet_benchmarks.phantom.config import PhantomConfig
+from aminet_benchmarks.phantom.patient import PhantomPatient, Twin
 from aminet_benchmarks.phantom.version import GENERATOR_VERSION
 from aminet_runtime.patient import Channel
 from aminet_train.cohort.prepared_patient import CELL_GRID, PatientTruth, ScanInfo
@@ -77,15 +79,20 @@ class PhantomSource:
 
     def about(self) -> ScanInfo:
         """Return the grid, and as fingerprint a hash of what determines the voxels."""
-        drawn = (GENERATOR_VERSION, self._patient.seed, self._patient.config, self._patient.twin)
-        what = repr(drawn)
-        origin = self._patient.anatomy.origin
-        if origin.kind != "grown":
-            what += f" {sorted(origin.as_json().items())}"
-        grid = self._patient.grid
+        patient = self._patient
         return ScanInfo(
-            shape=grid.shape,
-            spacing_mm=grid.spacing_mm,
-            fingerprint=hashlib.sha256(what.encode()).hexdigest(),
+            shape=patient.grid.shape,
+            spacing_mm=patient.grid.spacing_mm,
+            fingerprint=fingerprint(
+                patient.seed, patient.config, twin=patient.twin, origin=patient.anatomy.origin
+            ),
             group=self.group,
         )
+
+
+def fingerprint(seed: int, config: PhantomConfig, *, twin: Twin, origin: AnatomyOrigin) -> str:
+    """Return a sha256 (hex) of what determines the voxels of a patient, without drawing him."""
+    what = repr((GENERATOR_VERSION, seed, config, twin))
+    if origin.kind != "grown":
+        what += f" {sorted(origin.as_json().items())}"
+    return hashlib.sha256(what.encode()).hexdigest()

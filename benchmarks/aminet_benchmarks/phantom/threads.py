@@ -3,11 +3,14 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import Any, TypeVar
 
 from threadpoolctl import threadpool_limits
+
+from aminet_runtime.errors import InternalError
 
 _Made = TypeVar("_Made")
 
@@ -46,10 +49,18 @@ def map_single_threaded(
         make: Makes one.
         arguments: For each of its parameters the values for all patients.
         jobs: Processes; with one, all is made in this process.
+
+    Raises:
+        InternalError: A process died, as when the system ran out of memory.
     """
     if jobs == 1 or len(arguments[0]) < 2:
         with threadpool_limits(limits=1, user_api="blas"):
             yield from map(make, *arguments)
         return
     with single_threaded_workers(jobs) as pool:
-        yield from pool.map(make, *arguments)
+        try:
+            yield from pool.map(make, *arguments)
+        except BrokenProcessPool as cause:
+            raise InternalError(
+                "a process died, perhaps for want of memory", hint="use fewer --jobs"
+            ) from cause

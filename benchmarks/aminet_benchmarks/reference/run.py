@@ -37,7 +37,8 @@ def run_stages(root: Path, stages: Sequence[Stage], *, on_stage: OnStage) -> Non
 
     Raises:
         GateFailed: A command ended with an error; later stages were not started.
-        OutputExists: A stage has ended, but with another command.
+        OutputExists: A stage has ended, but with another command, or would have to remove what it
+            did not begin.
     """
     root.mkdir(parents=True, exist_ok=True)
     for number, stage in enumerate(stages, start=1):
@@ -56,11 +57,12 @@ def has_ended(root: Path, stage: Stage) -> bool:
     record = read_record(root, stage)
     if record is None or record.ended is None or not (root / stage.output).exists():
         return False
-    if record.command != stage.command:
+    if not record.is_of(stage):
         raise OutputExists(
             f"stage {stage.name} has ended with other options",
             path=root / stage.record,
-            hint="give the same options, choose another folder, or remove this record to repeat it",
+            hint="give the same options, choose another folder, or remove this record and "
+            f"{stage.output} to repeat it",
         )
     return True
 
@@ -70,6 +72,7 @@ def run_stage(root: Path, stage: Stage) -> None:
 
     Raises:
         GateFailed: The command ended with an error.
+        OutputExists: There is something in its place that no attempt with this command began.
     """
     stopped = _stopped_before(root, stage)
     words = _words(root, stage, goes_on=stopped.attempts > 0)
@@ -99,9 +102,9 @@ def run_stage(root: Path, stage: Stage) -> None:
 def _stopped_before(root: Path, stage: Stage) -> Record:
     """Return what is known of earlier attempts with this command that were stopped."""
     record = read_record(root, stage)
-    if record is None or record.command != stage.command or record.ended is not None:
+    if record is None or not record.is_of(stage) or record.ended is not None:
         return Record(stage.command, 0.0, 0.0, 0, None)
-    return record
+    return replace(record, command=stage.command)
 
 
 def _words(root: Path, stage: Stage, *, goes_on: bool) -> list[str]:
@@ -110,8 +113,20 @@ def _words(root: Path, stage: Stage, *, goes_on: bool) -> list[str]:
     if stage.again is Again.RESUME and goes_on and (output / RUN_SETTINGS).exists():
         return [stage.command[0], "--resume", str(stage.output)]
     if stage.again is not Again.SAME:
+        if not goes_on:
+            _require_free(output, stage)
         shutil.rmtree(output, ignore_errors=True)
     return list(stage.command)
+
+
+def _require_free(output: Path, stage: Stage) -> None:
+    """Refuse to remove what somebody typed, or what was begun with other options."""
+    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
+        raise OutputExists(
+            f"stage {stage.name} did not begin what is here, and would have to remove it",
+            path=output,
+            hint="give the options that it was begun with, move it away, or choose another folder",
+        )
 
 
 def _run(words: Sequence[str], root: Path, log: Path) -> int:

@@ -2,12 +2,16 @@
 """A stage of the study: one command as a user would type it, and what it leaves behind."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from aminet_runtime.errors import InputDamaged
 from aminet_runtime.publish import write_whole
+
+CORE_OPTIONS = ("--jobs", "--threads")
+"""How many cores do the work; what is made is the same."""
 
 
 class Again(StrEnum):
@@ -20,7 +24,7 @@ class Again(StrEnum):
     """`aminet-train --resume` goes on."""
 
     ANEW = "anew"
-    """The command wants an empty place: what is there is removed first."""
+    """The command wants an empty place: what an earlier attempt left there is removed first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,10 @@ class Record:
     attempts: int
     ended: str | None
 
+    def is_of(self, stage: Stage) -> bool:
+        """Tell whether this was the work of a stage, on however many cores."""
+        return _without_cores(self.command) == _without_cores(stage.command)
+
 
 def read_record(root: Path, stage: Stage) -> Record | None:
     """Read what is known of a stage; None if it was never started.
@@ -84,7 +92,9 @@ def read_record(root: Path, stage: Stage) -> Record | None:
         return Record(**{**values, "command": tuple(values["command"])})
     except (ValueError, KeyError, TypeError) as cause:
         raise InputDamaged(
-            f"not the record of a stage: {cause}", path=path, hint="remove it to repeat the stage"
+            f"not the record of a stage: {cause}",
+            path=path,
+            hint="remove it, and what the stage wrote",
         ) from cause
 
 
@@ -92,3 +102,14 @@ def write_record(root: Path, stage: Stage, record: Record) -> None:
     """Write the record of a stage, whole or not at all."""
     content = json.dumps(asdict(record), indent=1) + "\n"
     write_whole(root / stage.record, content.encode())
+
+
+def _without_cores(command: Sequence[str]) -> list[str]:
+    words = iter(command)
+    kept = []
+    for word in words:
+        if word in CORE_OPTIONS:
+            next(words, None)
+        else:
+            kept.append(word)
+    return kept

@@ -63,6 +63,31 @@ def test_bad_option_is_one_line_and_exit_code_2(options, message, tmp_path, caps
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["prepare", "OUT", "--seed", "-1"], "--seed -1 is below 0"),
+        (["prepare", "OUT", "--jobs", "0"], "--jobs 0 is below 1"),
+        (["prepare", "OUT", "--patients", "0"], "--patients 0 is not 1 to 100000"),
+        (["prepare", "OUT", "--patients", "-3"], "--patients -3 is not 1 to 100000"),
+        (["probe", "--jobs", "0"], "--jobs 0 is below 1"),
+        (["sheet", "OUT/sheet.png", "--seeds", "3", "-1"], "--seeds -1 is below 0"),
+        (["differences", "OUT/sheet.png", "--seeds", "-1"], "--seeds -1 is below 0"),
+        (["fetch-anatomy", "OUT", "--host", "http://["], "--host http://[ is no address"),
+        (["fetch-anatomy", "OUT", "--host", "http://"], "--host http:// is no address"),
+    ],
+)
+def test_numbers_and_hosts_that_cannot_be_are_exit_code_2(words, message, tmp_path, capsys):
+    out = tmp_path / "out"
+
+    assert cli.main([word.replace("OUT", str(out)) for word in words]) == 2
+
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+    assert not out.exists()
+
+
 def test_place_that_cannot_be_written_is_exit_code_30(tmp_path, capsys):
     (tmp_path / "file").write_text("")
 

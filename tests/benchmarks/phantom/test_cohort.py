@@ -38,6 +38,14 @@ def test_regions_lie_beside_the_patients(plan):
     assert regions.mirror[3] == 4
 
 
+def test_refuses_a_file_that_is_named_like_a_patient(plan):
+    plan.folder.mkdir()
+    (plan.folder / "p0700001").write_text("not a folder")
+
+    with pytest.raises(OutputExists, match="p0700001: there is another patient of this name"):
+        write_cohort(plan)
+
+
 def test_goes_on_where_it_stopped(plan, monkeypatch):
     write_cohort(replace(plan, patients=1))
     made = []

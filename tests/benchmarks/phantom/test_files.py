@@ -3,6 +3,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from aminet_benchmarks.phantom import REGION_NAMES, make_patient
 from aminet_benchmarks.phantom.files import write_patient
-from aminet_runtime.errors import OutputExists
+from aminet_runtime.errors import OutputExists, OutputNotWritable
 from aminet_runtime.patient import Channel, PatientFolder
 
 PHASES = ("CTA1", "CTA2regA", "CTA3regA")
@@ -134,3 +135,19 @@ def test_refuses_to_write_over_another_folder(patient, tmp_path):
         write_patient(patient, tmp_path / "p")
 
     assert [path.name for path in (tmp_path / "p").iterdir()] == ["something"]
+
+
+@pytest.mark.parametrize("name", ["CTA2regA.nii.gz", "phantom.json"])
+def test_a_full_disk_ends_in_one_line_and_leaves_nothing(patient, tmp_path, monkeypatch, name):
+    opened = Path.open
+
+    def open_full(path, *arguments, **options):
+        full = Path("/dev/full") if path.name == name else path
+        return opened(full, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", open_full)
+
+    with pytest.raises(OutputNotWritable, match="no space left"):
+        write_patient(patient, tmp_path / "p0000003")
+
+    assert list(tmp_path.iterdir()) == []

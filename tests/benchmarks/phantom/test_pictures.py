@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aminet_benchmarks.phantom import cli
+from aminet_benchmarks.phantom import cli, make_patient, preset_config
 from aminet_benchmarks.phantom.pictures.colours import (
     CLOT_RGB,
     grey,
@@ -54,6 +54,12 @@ def test_vertex_is_at_the_top_of_the_coronal_mip(patient):
     brain = (mip != 0).sum(axis=1)
     assert brain[0] == 0  # air above the head
     assert brain[len(brain) // 2] > brain[2]
+
+
+def test_few_rows_have_a_coronal_mip_too():
+    flat = make_patient(0, preset_config("report", shape=(96, 32, 24)))
+
+    assert coronal_mip(flat).shape == (12, 96)
 
 
 def test_clots_are_all_seen(views, patient):

@@ -128,13 +128,45 @@ def test_refuses_a_record_that_it_did_not_write(tmp_path):
 
 
 def test_stage_that_wants_an_empty_place_gets_one(tmp_path):
-    half = stage("a", f"{writes('a')}; f.close(); raise SystemExit(1)", Again.ANEW)
+    needs_key = stage("a", f"{writes('a')}; f.close(); open('key')", Again.ANEW)
     with pytest.raises(GateFailed):
-        run_all(tmp_path, half)
+        run_all(tmp_path, needs_key)
+    (tmp_path / "key").touch()
 
-    run_all(tmp_path, stage("a", writes("a"), Again.ANEW))
+    run_all(tmp_path, needs_key)
 
     assert (tmp_path / "made" / "a" / "file").read_text() == "x"
+
+
+@pytest.mark.parametrize("again", [Again.ANEW, Again.RESUME])
+def test_what_somebody_typed_is_refused_and_not_removed(tmp_path, again):
+    typed = tmp_path / "made" / "a"
+    typed.mkdir(parents=True)
+    (typed / "config.toml").write_text("hours of work")
+
+    with pytest.raises(OutputExists, match="stage a did not begin what is here"):
+        run_all(tmp_path, stage("a", writes("a"), again))
+
+    assert (typed / "config.toml").read_text() == "hours of work"
+    assert not (tmp_path / "made" / "a.stage.json").exists()
+
+
+def test_what_was_made_on_other_cores_is_the_same(tmp_path):
+    one = stage("a", writes("a"))
+    run_all(tmp_path, replace(one, command=(*one.command, "--jobs", "1", "--threads", "1")))
+
+    assert has_ended(tmp_path, replace(one, command=(*one.command, "--jobs", "2")))
+
+
+def test_training_that_was_stopped_goes_on_with_other_threads(tmp_path):
+    half = f"{writes('a')}; (p / 'config.toml').touch(); f.close(); raise SystemExit(1)"
+    training = stage("a", half, Again.RESUME)
+    with pytest.raises(GateFailed):
+        run_all(tmp_path, training)
+
+    more = replace(training, command=(*training.command, "--threads", "2"))
+    assert run._stopped_before(tmp_path, more).attempts == 1
+    assert run._words(tmp_path, more, goes_on=True) == ["ours", "--resume", "made/a"]
 
 
 def test_training_that_was_stopped_is_resumed(tmp_path):
@@ -147,14 +179,15 @@ def test_training_that_was_stopped_is_resumed(tmp_path):
     assert run._words(tmp_path, training, goes_on=True) == ["ours", "--resume", "made/a"]
 
 
-def test_training_that_began_with_other_options_begins_anew(tmp_path):
+def test_training_that_began_with_other_options_is_refused_and_not_removed(tmp_path):
     half = f"{writes('a')}; (p / 'config.toml').touch(); f.close(); raise SystemExit(1)"
     with pytest.raises(GateFailed):
         run_all(tmp_path, stage("a", half, Again.RESUME))
 
-    run_all(tmp_path, stage("a", writes("a", "y"), Again.RESUME))
+    with pytest.raises(OutputExists, match="stage a did not begin what is here"):
+        run_all(tmp_path, stage("a", writes("a", "y"), Again.RESUME))
 
-    assert (tmp_path / "made" / "a" / "file").read_text() == "y"
+    assert (tmp_path / "made" / "a" / "file").read_text() == "x"
 
 
 PROGRAM = """

@@ -97,7 +97,7 @@ class PreparedCohort:
             InputDamaged: Its arrays are not there, not whole, or do not fit each other.
         """
         folder = self.root / PATIENTS_FOLDER / patient_id
-        scan = _scan_info(folder / PATIENT_FILE)
+        scan = read_scan(folder)
         truth = PatientTruth(
             labels=load_array(folder / "labels.npy"),
             clot_cells=load_array(folder / "clot_cells.npy"),
@@ -179,11 +179,17 @@ def write_patient_arrays(
     (folder / PATIENT_FILE).write_text(json.dumps(asdict(scan), indent=1) + "\n")
 
 
-def _load_if_there(path: Path) -> NDArray[np.float32] | None:
-    return load_array(path) if path.exists() else None
+def read_scan(folder: Path) -> ScanInfo:
+    """Read what a patient was prepared from.
 
+    Args:
+        folder: Of the prepared patient.
 
-def _scan_info(path: Path) -> ScanInfo:
+    Raises:
+        InputMissing: He is not prepared.
+        InputDamaged: The file is not what `write_patient_arrays` writes.
+    """
+    path = folder / PATIENT_FILE
     values = _read_json(path)
     try:
         return ScanInfo(
@@ -197,6 +203,10 @@ def _scan_info(path: Path) -> ScanInfo:
         raise InputDamaged(
             f"says nothing about {cause}", path=path, hint="delete the folder, prepare again"
         ) from cause
+
+
+def _load_if_there(path: Path) -> NDArray[np.float32] | None:
+    return load_array(path) if path.exists() else None
 
 
 def _mirror(values: list[int] | None) -> tuple[int, ...] | None:

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 
-from aminet_benchmarks.phantom.commands.options import add_picture_options, config_of
+from aminet_benchmarks.phantom.commands.options import add_picture_options, config_of, seeds_of
 from aminet_runtime.console import command_parser, progress_bar, run_command
 from aminet_runtime.errors import GateFailed, UsageError
 
@@ -40,13 +40,14 @@ def _differences(options: argparse.Namespace) -> int:
 
     if options.step < 1:
         raise UsageError(f"--step {options.step} is below 1")
+    seeds = seeds_of(options)
     require_writable_folder(options.picture.parent)
     found = []
     with progress_bar("patients", quiet=options.quiet) as on_progress:
-        for seed in options.seeds:
+        for seed in seeds:
             patient = make_patient(seed, config_of(options))
             found.append(compare_twins(patient, step=options.step))
-            on_progress(len(found), len(options.seeds))
+            on_progress(len(found), len(seeds))
     draw_differences(found, options.picture)
     sys.stdout.writelines(f"{json.dumps(one.to_json())}\n" for one in found)
     if any(one.unexplained for one in found):

@@ -5,9 +5,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from aminet_benchmarks.phantom.real.sources import RAW_HOST
 from aminet_runtime.console import command_parser, progress_bar, run_command
+from aminet_runtime.errors import UsageError
 
 PROG = "aminet-phantom fetch-anatomy"
 SUMMARY = "get the files of real anatomy for --anatomy from their public sources"
@@ -36,11 +38,21 @@ def main(argv: Sequence[str]) -> int:
 
 def _fetch(options: argparse.Namespace) -> int:
     from aminet_benchmarks.phantom.real.fetch import fetch_anatomy
-    from aminet_runtime.errors import UsageError
 
-    if not options.host.startswith(("http://", "https://")):
-        raise UsageError(f"--host {options.host} is neither http:// nor https://")
+    _require_address(options.host)
     with progress_bar("files", quiet=options.quiet) as on_progress:
         fetch_anatomy(options.folder, host=options.host.rstrip("/"), on_progress=on_progress)
     sys.stdout.write(f"{options.folder}\n")
     return 0
+
+
+def _require_address(host: str) -> None:
+    """Refuse what urllib would end at in ways of its own."""
+    if not host.startswith(("http://", "https://")):
+        raise UsageError(f"--host {host} is neither http:// nor https://")
+    try:
+        is_address = bool(urlsplit(host).hostname) and host.isascii()
+    except ValueError:
+        is_address = False
+    if not is_address:
+        raise UsageError(f"--host {host} is no address", hint="write it as http://HOST/PATH")

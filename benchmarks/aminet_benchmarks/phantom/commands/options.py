@@ -63,6 +63,18 @@ def add_picture_options(parser: argparse.ArgumentParser, *, seeds: Sequence[int]
     add_config_options(parser)
 
 
+def seeds_of(options: argparse.Namespace) -> list[int]:
+    """Return the seeds of `add_picture_options`.
+
+    Raises:
+        UsageError: One is below 0.
+    """
+    seeds: list[int] = options.seeds
+    if min(seeds) < 0:
+        raise UsageError(f"--seeds {min(seeds)} is below 0")
+    return seeds
+
+
 def add_anatomy_options(parser: argparse.ArgumentParser) -> None:
     """Add where the heads come from."""
     parser.add_argument(

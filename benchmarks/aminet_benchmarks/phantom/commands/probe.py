@@ -39,6 +39,8 @@ def _probe(options: argparse.Namespace) -> int:
 
     if min(options.train, options.test) < 2:
         raise UsageError("--train and --test must be 2 patients or more")
+    if options.jobs < 1:
+        raise UsageError(f"--jobs {options.jobs} is below 1")
     plan = StudyPlan(
         config=preset_config(options.preset, shape=SHAPE),
         train_patients=options.train,

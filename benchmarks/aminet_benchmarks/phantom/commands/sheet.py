@@ -10,6 +10,7 @@ from aminet_benchmarks.phantom.commands.options import (
     add_picture_options,
     anatomy_request,
     config_of,
+    seeds_of,
 )
 from aminet_runtime.console import command_parser, progress_bar, run_command
 
@@ -41,15 +42,15 @@ def _sheet(options: argparse.Namespace) -> int:
     from aminet_benchmarks.phantom.real.heads import requested_anatomy
     from aminet_runtime.publish import require_writable_folder
 
+    seeds = seeds_of(options)
     config, real = config_of(options), anatomy_request(options)
     heads = [
         requested_anatomy(real if line % 2 else None, seed, config)
-        for line, seed in enumerate(options.seeds)
+        for line, seed in enumerate(seeds)
     ]
     require_writable_folder(options.picture.parent)
     patients = [
-        make_patient(seed, config, anatomy=head)
-        for seed, head in zip(options.seeds, heads, strict=True)
+        make_patient(seed, config, anatomy=head) for seed, head in zip(seeds, heads, strict=True)
     ]
     with progress_bar("patients", quiet=options.quiet) as on_progress:
         draw_sheet(patients, options.picture, on_progress=on_progress)

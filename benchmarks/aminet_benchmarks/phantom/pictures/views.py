@@ -103,7 +103,9 @@ def coronal_mip(patient: PhantomPatient) -> Field:
     """Return the coronal MIP [K, W] of phase 1 without bone, the vertex first."""
     grid, pose = patient.grid, patient.renderer.model.pose
     corners = np.array([[0, CORONAL_Y_MM[1], 0], [0, CORONAL_Y_MM[0], 0]], np.float32)
-    front, back = grid.to_index(pose.to_scanner(corners))[:, 1].astype(int).tolist()
+    rows = grid.to_index(pose.to_scanner(corners))[:, 1].astype(int)
+    front, back = rows.clip(0, grid.shape[1] - 1).tolist()
+    back = max(back, front + 1)  # where few rows do not reach the slab, the nearest stands for it
     lines = [
         without_bone(patient, index, (1,))[0, front:back].max(axis=0)
         for index in range(0, grid.shape[2], STEP)

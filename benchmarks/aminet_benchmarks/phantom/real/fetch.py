@@ -9,7 +9,7 @@ from aminet_benchmarks.phantom.real.folder import open_folder
 from aminet_benchmarks.phantom.real.sources import RAW_HOST, Source, all_sources
 from aminet_benchmarks.phantom.real.vtp import vtp_to_npz
 from aminet_runtime.errors import InputUnsupported
-from aminet_runtime.publish import publish_folder
+from aminet_runtime.publish import as_output_errors, publish_folder
 
 CASE_FORMAT = 75
 
@@ -41,8 +41,10 @@ def fetch_anatomy(
     with publish_folder(folder) as building:
         for done, source in enumerate(wanted, start=1):
             target = building / source.target
-            target.parent.mkdir(exist_ok=True)
-            target.write_bytes(_fetch(source, host))
+            data = _fetch(source, host)
+            with as_output_errors(folder):
+                target.parent.mkdir(exist_ok=True)
+                target.write_bytes(data)
             if on_progress is not None:
                 on_progress(done, len(wanted))
         open_folder(building)  # what is published can be used

@@ -3,7 +3,10 @@
 
 import hashlib
 import io
+import lzma
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,6 +159,14 @@ def parse_tree(data: bytes, *, path: Path) -> TracedTree:
     )
 
 
+DAMAGES = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, tokenize.TokenError, SyntaxError),
+    *(ValueError, OSError, EOFError, KeyError, MemoryError),
+    RuntimeError,  # locked with a password, or packed in a way that zipfile does not know
+)
+"""What zipfile and NumPy raise on bytes that are not what `np.savez` writes."""
+
+
 def _load_arrays(data: bytes, path: Path) -> dict[str, NDArray[np.generic]]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -164,7 +175,7 @@ def _load_arrays(data: bytes, path: Path) -> dict[str, NDArray[np.generic]]:
             return {name: file[name] for name in TREE_ARRAYS if name in file.files}
     except InputUnsupported:  # it is a ValueError, too
         raise
-    except (zipfile.BadZipFile, ValueError, OSError, EOFError, KeyError) as error:
+    except DAMAGES as error:
         raise InputDamaged("is not an npz file of plain arrays", case=CASE, path=path) from error
 
 

@@ -69,11 +69,22 @@ class Links:
         return [frozenset(codes) for codes in met]
 
     def path(self, start: int, end: int) -> list[int]:
-        """Return the nodes from start to end, both included."""
+        """Return the nodes from start to end, both included.
+
+        Raises:
+            InputInconsistent: There is no way between them.
+        """
         before = self._before(start)
         nodes = [end]
         while nodes[-1] != start:
             nodes.append(int(before[nodes[-1]]))
+            if nodes[-1] < 0:
+                raise InputInconsistent(
+                    f"a gap of more than {LONGEST_JUMP_MM:g} mm parts its trunks",
+                    case=CASE,
+                    path=Path(f"{self.tree.name}.npz"),
+                    hint=HINT,
+                )
         return nodes[::-1]
 
     def distance_mm(self, start: int) -> NDArray[np.float64]:

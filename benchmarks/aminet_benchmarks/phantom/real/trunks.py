@@ -64,6 +64,7 @@ def find_trunks(links: Links) -> Trunks:
 
     Raises:
         InputUnsupported: The tree lacks a carotid, middle cerebral or basilar artery.
+        InputInconsistent: A gap of the tracing parts them.
     """
     termini = {side: _terminus(links, side) for side in (1, -1)}
     ends = _inlet_candidates(links)

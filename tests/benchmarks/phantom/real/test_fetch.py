@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 import base64
+import errno
 import hashlib
 import http.server
 import socket
 import struct
 import threading
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +19,13 @@ from aminet_benchmarks.phantom.real.fetch import fetch_anatomy
 from aminet_benchmarks.phantom.real.folder import open_folder
 from aminet_benchmarks.phantom.real.sources import RAW_HOST, Source, all_sources
 from aminet_benchmarks.phantom.real.vtp import TO_MNI, vtp_to_npz
-from aminet_runtime.errors import InputDamaged, InputMissing, InputUnsupported, OutputExists
+from aminet_runtime.errors import (
+    InputDamaged,
+    InputMissing,
+    InputUnsupported,
+    OutputExists,
+    OutputNotWritable,
+)
 
 
 def digest(data):
@@ -183,6 +191,18 @@ def test_cut_tree_is_a_value_error(tree, end):
     data = vtp_of(tree)
     with pytest.raises((ValueError, KeyError)):
         vtp_to_npz(data[: int(end * len(data))])
+
+
+def test_a_full_disk_ends_in_one_line_and_leaves_nothing(server, offered, tmp_path, monkeypatch):
+    def write_bytes(_path, _data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+
+    with pytest.raises(OutputNotWritable, match="no space left"):
+        fetch_anatomy(tmp_path / "anatomy", host=server.url, sources=offered)
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_filled_folder_is_not_touched(server, offered, tmp_path):

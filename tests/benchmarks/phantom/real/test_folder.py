@@ -73,6 +73,48 @@ def test_refuses_what_is_no_archive(own_folder):
         open_folder(own_folder)
 
 
+def broken_stream(data):
+    """Change bytes within the compressed array."""
+    return data[:90] + bytes(255 - byte for byte in data[90:98]) + data[98:]
+
+
+def with_unknown_packing(data):
+    """Name a method of compression that nobody has, in both headers of the first entry."""
+    central = data.index(b"PK\1\2")
+    changed = bytearray(data)
+    changed[8:10] = changed[central + 10 : central + 12] = (99).to_bytes(2, "little")
+    return bytes(changed)
+
+
+def with_password(data):
+    central = data.index(b"PK\1\2")
+    changed = bytearray(data)
+    changed[6] |= 1
+    changed[central + 8] |= 1
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("damage", [broken_stream, with_unknown_packing, with_password])
+def test_refuses_a_damaged_archive(own_folder, tree, damage):
+    path = own_folder / "arteries" / "tree_00.npz"
+    arrays = {name: getattr(tree, name) for name in ("points_mm", "radius_mm", "edges", "artery")}
+    np.savez_compressed(path, **arrays)
+    open_folder(own_folder)
+    path.write_bytes(damage(path.read_bytes()))
+
+    with pytest.raises(InputDamaged, match=r"tree_00\.npz: is not an npz file"):
+        open_folder(own_folder)
+
+
+def test_refuses_an_array_whose_header_is_no_header(own_folder):
+    header = b"\x93NUMPY\x01\x00\x10\x00" + b"{'descr': ((((((\n"
+    with zipfile.ZipFile(own_folder / "arteries" / "tree_00.npz", "w") as archive:
+        archive.writestr("points_mm.npy", header)
+
+    with pytest.raises(InputDamaged, match=r"tree_00\.npz: is not an npz file"):
+        open_folder(own_folder)
+
+
 def test_refuses_images_on_different_grids(own_folder):
     images = own_folder / "clinical_ct"
     data = bytearray((images / "sccsf.nii").read_bytes())
@@ -98,6 +140,16 @@ def test_refuses_a_tree_in_pieces(own_folder, rewrite_tree, tree):
     rewrite_tree(edges=tree.edges[cut], artery=tree.artery[cut])
 
     with pytest.raises(InputInconsistent, match=r"tree_00\.npz: the tree is in 2 pieces"):
+        open_heads(own_folder)
+
+
+def test_refuses_a_tree_whose_trunks_hang_together_over_a_gap(own_folder, rewrite_tree, tree):
+    parted = tree.points_mm.copy()
+    below_the_tip = (abs(parted[:, 0]) < 1) & (parted[:, 2] < -35)
+    parted[below_the_tip, 2] -= 40
+    rewrite_tree(points_mm=parted)
+
+    with pytest.raises(InputInconsistent, match=r"tree_00\.npz: a gap of more than 25 mm parts"):
         open_heads(own_folder)
 
 
