@@ -103,14 +103,13 @@ def _run_and_write(
     on_progress: OnProgress | None,
 ) -> "PatientResult | EarlierResult":
     """Run a patient, and write its result and its report, or a report that says why not."""
-    with _limited(folder, budget):
-        earlier = place.earlier(folder, session)
-    if earlier is not None:
-        return earlier
-    place.require_free(folder)
-    keeper = place.keeper(session)
     try:
         with _limited(folder, budget):
+            earlier = place.earlier(folder, session)
+            if earlier is not None:
+                return earlier
+            place.require_free(folder)
+            keeper = place.keeper(session)
             patient = PatientFolder.open(folder)
             result = session.run(patient, budget=budget, on_progress=on_progress, observer=keeper)
             exhibits = place.exhibits(keeper, result, patient)

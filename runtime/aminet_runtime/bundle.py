@@ -22,7 +22,6 @@ METADATA = "metadata.json"
 SELFTEST = "selftest.npz"
 README = "README.md"
 REQUIRED_FILES = (MODEL_XML, MODEL_BIN, METADATA, SELFTEST, README)
-OPTIONAL_FILES = (MODEL_ONNX, "model-int8.onnx", "calibration.json", "parity.json")
 
 DEFAULT_BUNDLE = "mobilenetv2-int8"
 

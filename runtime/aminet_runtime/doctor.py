@@ -28,6 +28,7 @@ from aminet_runtime.errors import (
     OutputNotWritable,
 )
 from aminet_runtime.memory_estimate import needed_bytes
+from aminet_runtime.metadata import Precision
 from aminet_runtime.selftest import TOLERANCE, largest_difference, read_selftest
 from aminet_runtime.session import Session
 from aminet_runtime.sessions import open_session
@@ -39,6 +40,8 @@ USUAL_SIZE_PX = 512
 REPEATS = 9
 MIN_FREE_DISK_BYTES = 16 * MIB
 DEPENDENCIES = ("numpy", "openvino", "isal")
+FOR_INT8 = ("cpu", "arithmetic")
+"""Checks whose failure matters to INT8 bundles alone; their hint is to use a float bundle."""
 
 CASE_CPU = 30
 CASE_SELFTEST = 31
@@ -73,6 +76,8 @@ def diagnose(
     except AminetError as error:
         return Diagnosis((*checks, _failed("bundle", error)), seconds_per_patient=None)
     with opened:
+        if not any(_is_int8(session) for session in opened.members):
+            checks = [_as_note(check) if check.name in FOR_INT8 else check for check in checks]
         for session in opened.members:
             checks.append(_examine("bundle", partial(_bundle, session)))
             checks.append(_examine("memory", partial(_memory, session)))
@@ -96,6 +101,17 @@ def _examine(name: str, look: Callable[[], str | Check]) -> Check:
 
 def _failed(name: str, error: AminetError) -> Check:
     return Check(name, CheckStatus.FAILED, f"[{error.code}] {error}", error.exit_code)
+
+
+def _is_int8(session: Session) -> bool:
+    return session.bundle.metadata.precision is Precision.INT8
+
+
+def _as_note(check: Check) -> Check:
+    """Let what only INT8 bundles need be no failure for a float bundle."""
+    if check.status is not CheckStatus.FAILED:
+        return check
+    return Check(check.name, CheckStatus.NOTE, f"{check.detail}, which this one is")
 
 
 def _versions() -> str:

@@ -7,7 +7,6 @@ metadata.json, which has the hash of each member's SHA256SUMS, which has the has
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from aminet_runtime.decision import DecisionRule
 from aminet_runtime.errors import ModelIncompatible, ModelInvalid, ModelUntrusted
 from aminet_runtime.metadata import Approach, Metadata, Precision, folder_name
 from aminet_runtime.strict_json import JsonObject, parse_object
+from aminet_runtime.track_record import SHA256
 from aminet_runtime.vote import votes_needed
 
 SCHEMA = "aminet.ensemble-bundle/1"
@@ -35,8 +35,6 @@ FEWEST_MEMBERS = 3
 CASE_METADATA = 30
 CASE_SCHEMA = 40
 CASE_MEMBER_CHANGED = 30
-
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +199,7 @@ def _members(values: JsonObject) -> tuple[MemberEntry, ...]:
         raise values.error("members", "are not an odd number of at least three")
     if len({member.folder.casefold() for member in members}) != len(members):
         raise values.error("members", "name a folder twice")
-    if not all(_SHA256.fullmatch(member.manifest_sha256) for member in members):
+    if not all(SHA256.fullmatch(member.manifest_sha256) for member in members):
         raise values.error("members", "hold something else than sha256 sums")
     return members
 

@@ -17,6 +17,7 @@ from aminet_runtime.budget import Budget
 from aminet_runtime.engines.choice import EngineName
 from aminet_runtime.ensemble_bundle import EnsembleBundle
 from aminet_runtime.errors import BudgetExceeded, InputDamaged
+from aminet_runtime.metadata import Precision
 from aminet_runtime.patient import PatientFolder, check_same_grid
 from aminet_runtime.result import ModelReference, PatientResult, ResultWarning, utc_now
 from aminet_runtime.session import Session, SliceObserver
@@ -96,10 +97,11 @@ class EnsembleSession:
     def model_reference(self) -> ModelReference:
         """Return what results say about the model that answered."""
         metadata = self.bundle.metadata
+        precisions = {member.model_reference().precision for member in self.members}
         return ModelReference(
             id=metadata.model_id,
             approach=metadata.approach.value,
-            precision=metadata.precision.value,
+            precision=precisions.pop() if len(precisions) == 1 else Precision.MIXED.value,
             bundle=metadata.name,
             engine=self.members[0].engine_version,
         )

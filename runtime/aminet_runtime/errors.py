@@ -56,11 +56,16 @@ class AminetError(Exception):
         self.path = None if path is None else Path(path)
         self.hint = hint
 
+    @property
+    def located_message(self) -> str:
+        """`file name: message`; a path without a name, such as `.`, stands as it is."""
+        where = "" if self.path is None else f"{self.path.name or self.path}: "
+        return f"{where}{self.message}"
+
     def __str__(self) -> str:
         """Return `file name: message; hint` on one line, whatever the file is called."""
-        where = "" if self.path is None else f"{self.path.name}: "
         what_to_do = "" if self.hint is None else f"; {self.hint}"
-        return printable(f"{where}{self.message}{what_to_do}")
+        return printable(f"{self.located_message}{what_to_do}")
 
 
 class UsageError(AminetError, ValueError):

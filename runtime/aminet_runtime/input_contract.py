@@ -9,6 +9,7 @@ from aminet_runtime.strict_json import JsonObject
 
 ORIENTATION = "LPS"
 WINDOWS = (1, 3, 5)
+MAX_WINDOW_SPACING_MM = 500.0  # the longest scan that is taken: neighbours lie within it
 NO_MARGIN_PX = (0, 0)
 
 _Item = TypeVar("_Item")
@@ -109,6 +110,8 @@ def _window_spacing(values: JsonObject) -> float | None:
     spacing = values.number_or_none("window_spacing_mm")
     if spacing is not None and spacing <= 0:
         raise values.error("window_spacing_mm", "is not above 0")
+    if spacing is not None and spacing > MAX_WINDOW_SPACING_MM:
+        raise values.error("window_spacing_mm", f"is above {MAX_WINDOW_SPACING_MM:g}")
     return spacing
 
 

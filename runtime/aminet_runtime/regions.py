@@ -129,8 +129,12 @@ def load_regions(path: str | Path) -> Regions:
 
 def _read_capped(path: Path) -> bytes:
     """Read the file, at most one byte more than it may have."""
-    if not path.is_file():  # a FIFO would be waited for
+    if not path.exists():
         raise InputMissing("there is no such file", case=20, path=path, hint="check the path")
+    if not path.is_file():  # a FIFO would be waited for
+        raise InputMissing(
+            "this is not a regular file", case=22, path=path, hint="name a JSON file, or remove it"
+        )
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_REGIONS_FILE_BYTES + 1)

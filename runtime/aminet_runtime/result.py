@@ -155,14 +155,13 @@ def error_to_json(error: AminetError, *, patient: str | None) -> dict[str, objec
         error: What ended the run.
         patient: The patient's name, printable; None where no single patient is at fault.
     """
-    where = "" if error.path is None else f"{error.path.name}: "
     return {
         "schema": ERROR_SCHEMA,
         "patient": patient,
         "status": "error",
         "code": error.code,
         "exit_code": error.exit_code,
-        "message": printable(where + error.message),
+        "message": printable(error.located_message),
         "hint": None if error.hint is None else printable(error.hint),
     }
 

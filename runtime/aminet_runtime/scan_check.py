@@ -41,6 +41,7 @@ EMPTY_SLICE_CM2 = 10.0  # a table alone
 
 _RASTER = 64  # samples along the longer side: every 8th voxel of 512, 4 mm
 _LOWEST_HU, _HIGHEST_HU = -1101, 3100  # all beyond is counted at the ends
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
 _CT_OFFSET = 1024  # unsigned CT values are HU + 1024
 _NARROW_RANGE_HU = 1000.0  # air to water alone is 1000
 _SCAN_HINT = "check that this is the CTA of a head, converted from DICOM with its HU"
@@ -123,7 +124,7 @@ class ScanCheck:
                 (what `Volume.write_hu` wrote), of integers as stored.
 
         Raises:
-            InputUnsuitable: A voxel is not finite.
+            InputUnsuitable: A voxel is not finite, or too large for float32.
         """
         stored = values.stored if isinstance(values, AxialSlice) else values
         self._require_finite(stored)
@@ -150,12 +151,17 @@ class ScanCheck:
         return quality
 
     def _require_finite(self, stored: NDArray[np.generic]) -> None:
-        """Look at all voxels, not only at the samples; integers need no look."""
+        """Look at all voxels, not only at the samples; integers need no look.
+
+        What is beyond float32 once it is scaled would be infinite for the network.
+        """
         if self._header.dtype.kind != "f":
             return
-        if not np.isfinite(stored).all():
+        largest = (_FLOAT32_MAX - abs(self._header.intercept)) / abs(self._header.slope)
+        lowest, highest = float(stored.min()), float(stored.max())  # NaN if there is one
+        if not (lowest >= -largest and highest <= largest):
             raise InputUnsuitable(
-                "the scan holds voxels that are not finite numbers",
+                "the scan holds voxels that are not finite numbers in float32",
                 case=3,
                 path=self._path,
                 hint=_SCAN_HINT,

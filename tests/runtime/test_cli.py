@@ -213,6 +213,13 @@ def test_error_is_one_line_on_stderr(run_bundle, write_patient):
     assert len(answer.err.splitlines()) == 1
 
 
+def test_current_folder_as_bundle_is_named_though_its_path_has_no_name(tmp_path):
+    answer = run("--bundle", ".", "x", "--json", cwd=tmp_path)
+
+    assert answer.err.startswith("aminet-run: error[E2003]: .: this is no bundle")
+    assert answer.json["message"].startswith(".: this is no bundle")
+
+
 def test_error_is_json_too_if_asked_for(run_bundle, write_patient):
     answer = run_bundle(damage(write_patient()), "--json")
 

@@ -18,6 +18,7 @@ from aminet_runtime.bundle import write_checksums
 from aminet_runtime.diagnosis import Check, CheckStatus, Diagnosis
 from aminet_runtime.doctor import diagnose
 from aminet_runtime.engines.saturation import EXACT_SUM
+from aminet_runtime.errors import ModelIncompatible
 
 SCHEMA_FILE = Path(aminet_runtime.__file__).parent / "schemas" / "doctor-1.schema.json"
 SCHEMA = Draft202012Validator(json.loads(SCHEMA_FILE.read_text()))
@@ -120,14 +121,44 @@ def test_saturating_cpu_is_noted_and_still_fit(bundle_path, monkeypatch):
     assert diagnosis.exit_code == 0
 
 
-def test_cpu_without_avx2_is_not_fit(bundle_path, monkeypatch):
+def without_int8():
+    raise ModelIncompatible("OpenVINO cannot run INT8 networks", hint="use a float bundle")
+
+
+@pytest.fixture
+def old_cpu(monkeypatch):
+    """A CPU without AVX2."""
     monkeypatch.setattr(doctor, "has_required_instructions", lambda: False)
+    monkeypatch.setattr(doctor, "int8_sum", without_int8)
 
-    diagnosis = diagnose(bundle_path)
 
-    assert failed(diagnosis) == ["cpu"]
+def labelled_int8(bundle_path, folder):
+    """Copy a bundle and let it say that it is INT8."""
+    shutil.copytree(bundle_path, folder)
+    values = json.loads((folder / "metadata.json").read_bytes())
+    (folder / "metadata.json").write_text(json.dumps({**values, "precision": "int8"}))
+    (folder / "SHA256SUMS").unlink()
+    write_checksums(folder)
+    return folder
+
+
+@pytest.mark.usefixtures("old_cpu")
+def test_cpu_without_avx2_is_not_fit_for_int8(bundle_path, tmp_path):
+    diagnosis = diagnose(labelled_int8(bundle_path, tmp_path / "bundle"))
+
+    assert failed(diagnosis) == ["cpu", "arithmetic"]
     assert diagnosis.exit_code == 22
     assert "AVX2" in diagnosis.verdict
+
+
+@pytest.mark.usefixtures("old_cpu")
+def test_cpu_without_avx2_is_fit_for_a_float_bundle(bundle_path):
+    diagnosis = diagnose(bundle_path)
+
+    notes = [check for check in diagnosis.checks if check.status is CheckStatus.NOTE]
+    assert [check.name for check in notes] == ["cpu", "arithmetic"]
+    assert all(check.detail.endswith("a float bundle, which this one is") for check in notes)
+    assert diagnosis.exit_code == 0
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 """--skip-done: a result is taken if, and only if, another run would say the same."""
 
 import json
+import signal
+import time
 
 import pytest
 
@@ -226,6 +228,27 @@ def test_scan_that_is_gone_is_an_error_and_not_done_before(run, done):
 
     assert run(folder)[0] == 10
     assert result.exists()
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs alarm signals")
+def test_time_limit_within_the_look_at_an_earlier_result_is_reported(run, done, monkeypatch):
+    folder, result = done
+    monkeypatch.setattr("aminet_runtime.earlier.hash_regular_file", lambda _: time.sleep(30))
+
+    assert run(folder, "--time-limit", "5")[0] == 40
+    assert "time limit of 5 s" in result.with_name("report.html").read_text(encoding="utf-8")
+
+
+def test_time_limit_is_one_for_the_look_and_the_run(run, done, monkeypatch):
+    folder, _ = done
+
+    def slow(*_arguments, **_options):
+        time.sleep(3)
+
+    monkeypatch.setattr("aminet_runtime.earlier.hash_regular_file", slow)
+    monkeypatch.setattr("aminet_runtime.session.Session.run", slow)
+
+    assert run(folder, "--time-limit", "5")[0] == 40
 
 
 def test_skip_done_needs_a_place_to_look(write_patient, capsys):

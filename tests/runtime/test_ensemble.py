@@ -31,6 +31,7 @@ from aminet_runtime.errors import (
     ModelInvalid,
     ModelUntrusted,
 )
+from aminet_runtime.metadata import Precision
 from aminet_runtime.patient import Channel
 from aminet_runtime.session import Session
 from aminet_runtime.vote import slice_votes, vote
@@ -171,6 +172,18 @@ def test_result_says_that_it_is_of_the_ensemble(ensemble, write_patient):
     assert result.disclaimer == "Votes in tests. Not a medical device."
     schema = json.loads((SCHEMAS / "result-1.schema.json").read_text())
     Draft202012Validator(schema).validate(json.loads(json.dumps(result.to_json_with_slices())))
+
+
+@pytest.mark.parametrize(
+    ("ran", "said"), [(["int8"] * 3, "int8"), (["int8", "fp32", "int8"], "mixed")]
+)
+def test_precision_is_that_of_the_networks_that_ran(ensemble, monkeypatch, ran, said):
+    """ONNX Runtime runs the float networks of INT8 bundles."""
+    with EnsembleSession.open(ensemble, threads=1) as session:
+        assert session.model_reference().precision == "fp32"
+        for member, precision in zip(session.members, ran, strict=True):
+            monkeypatch.setattr(member._engine, "_precision", Precision(precision))
+        assert session.model_reference().precision == said
 
 
 def test_members_may_read_different_channels(build_bundle, write_patient, tmp_path):

@@ -298,7 +298,7 @@ COMMAND_LINE = [
     ("unknown engine", "E0201", words("--engine", "tensorrt")),
     ("doctor with a patient", "E0202", words("--doctor")),
     ("same patient twice", "E0212", lambda case: setattr(case, "patients", [case.folder] * 2)),
-    ("abbreviated option", None, words("--thr", "1")),
+    ("abbreviated option", "E0201", words("--thr", "1")),
 ]
 
 FOLDERS = [

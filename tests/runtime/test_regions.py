@@ -119,8 +119,9 @@ def test_refuses_what_is_no_file(tmp_path):
     with pytest.raises(InputMissing, match="no such file") as refusal:
         load_regions(tmp_path / "regions.json")
     assert refusal.value.code == "E1020"
-    with pytest.raises(InputMissing, match="no such file"):
+    with pytest.raises(InputMissing, match="not a regular file") as refusal:
         load_regions(tmp_path)
+    assert refusal.value.code == "E1022"
 
 
 def test_a_file_that_cannot_be_read_is_missing(write_json, monkeypatch):

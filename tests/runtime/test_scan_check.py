@@ -232,6 +232,18 @@ def test_refuses_a_single_voxel_that_is_not_finite(value, head_hu):
     assert refusal.value.code == "E1403"
 
 
+@pytest.mark.parametrize(
+    ("value", "scaling"),
+    [(1e300, {}), (-1e39, {}), (1e36, {"slope": 1000.0}), (-1e36, {"slope": -1000.0})],
+)
+def test_refuses_a_single_voxel_that_float32_cannot_hold(value, scaling, head_hu):
+    scan = head_hu.astype(np.float64)
+    scan[20, 33, 77] = value
+    with pytest.raises(InputUnsuitable, match="not finite numbers in float32") as refusal:
+        judge(scan, dtype="<f8", **scaling)
+    assert refusal.value.code == "E1403"
+
+
 @pytest.mark.parametrize("value", [0, -1000, 40])
 def test_refuses_a_constant_scan(value, head_hu):
     with pytest.raises(InputUnsuitable, match=f"all voxels are {value}; the export") as refusal:

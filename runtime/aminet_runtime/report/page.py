@@ -64,7 +64,6 @@ def refusal_page(patient: str, error: AminetError, *, created: str) -> bytes:
         error: What ended the run.
         created: When, in UTC.
     """
-    where = "" if error.path is None else f"{error.path.name}: "
     hint = () if error.hint is None else (tag("p", f"What to do: {error.hint}."),)
     return _document(
         patient,
@@ -72,7 +71,7 @@ def refusal_page(patient: str, error: AminetError, *, created: str) -> bytes:
         tag(
             "div",
             tag("strong", "No result: the scan was not assessed"),
-            tag("p", f"{where}{error.message}."),
+            tag("p", f"{error.located_message}."),
             *hint,
             tag("p", f"Error {error.code}", kind="soft"),
             kind="verdict refused",
