@@ -5,8 +5,8 @@ import pytest
 from openvino import opset13 as ops
 
 from aminet_export import quantize as quantize_module
+from aminet_export.graph_parts import activation_products
 from aminet_export.layers import FAKE_QUANTIZE, quantised_layers
-from aminet_export.openvino_ir import activation_products
 from aminet_export.quantize import quantize
 
 CHANNELS = 8
