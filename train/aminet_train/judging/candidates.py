@@ -20,14 +20,14 @@ from aminet_runtime.regions import Regions
 from aminet_runtime.session import Session, SliceScore
 from aminet_train.checkpoint import CheckpointInfo, load_info, load_network
 from aminet_train.cohort.pool import PatientPool
-from aminet_train.cohort.prepared_patient import IMAGE_LEVELS, PreparedPatient
+from aminet_train.cohort.prepared_patient import PreparedPatient
 from aminet_train.cohort.splits import Split
 from aminet_train.ensemble import Ensemble, is_bundle, is_ensemble, load_ensemble
 from aminet_train.judging.answers import PatientAnswer, answer, vote
 from aminet_train.judging.evaluate import score_patient
 from aminet_train.judging.spiral import spiral_scores
 from aminet_train.networks import Approach
-from aminet_train.preprocessing import PreprocessingConfig
+from aminet_train.preprocessing import SINGLE_SLICE, Preprocessing, PreprocessingConfig
 from aminet_train.thresholds import ChosenRule, best_threshold
 
 CHECKPOINT_FOLDER = "checkpoint"
@@ -234,12 +234,11 @@ class BundleCandidate:
 
     def _slices_hu(self, patient: PreparedPatient) -> Iterator[NDArray[np.float32]]:
         """Turn cached slices back to HU; at the size of the frame the resize is the identity."""
-        bounds = np.array(self._about.input.window_hu, np.float32)[:, :, None, None]
-        low, span = bounds[:, 0], bounds[:, 1] - bounds[:, 0]
-        rows, columns = self._about.input.network_margin_px
-        for image in patient.images():
-            frame = np.pad(image, [(0, 0), (rows, rows), (columns, columns)])
-            yield low + frame / np.float32(IMAGE_LEVELS) * span
+        preprocessing, images = Preprocessing(self._preprocessing()), patient.images()
+        for number in patient.kept:
+            alone = np.array([number], np.int32)
+            planes = patient.planes(alone, SINGLE_SLICE, images=images)
+            yield preprocessing.to_hu(planes)[0].numpy()
 
     def _preprocessing(self) -> PreprocessingConfig:
         about = self._about.input
