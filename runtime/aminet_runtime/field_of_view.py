@@ -5,15 +5,12 @@ A head that lies far from the middle may have a region cut off, and a clot there
 The atlas tells, on the coarse raster on which the scan is checked, too.
 """
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
 from aminet_runtime.input_contract import InputContract
 from aminet_runtime.regions import REGION_COUNT
-
-_RASTER = 64  # samples along the longer side
+from aminet_runtime.scan_check import raster_step
 
 
 class RegionsInView:
@@ -27,7 +24,7 @@ class RegionsInView:
             height: Rows of a slice.
             width: Columns of a slice.
         """
-        self._step = math.ceil(max(height, width) / _RASTER)
+        self._step = raster_step(height, width)
         rows, columns = (
             _seen(edge, margin_px / frame_px, step=self._step)
             for edge, margin_px, frame_px in zip(

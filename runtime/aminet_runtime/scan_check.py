@@ -108,7 +108,7 @@ class ScanCheck:
         x_mm, y_mm, _z_mm = volume.spacing_mm
         self._path = volume.path
         self._header = volume.header
-        self._step = math.ceil(max(height, width) / _RASTER)
+        self._step = raster_step(height, width)
         self._sample_cm2 = self._step**2 * x_mm * y_mm / 100.0
         self._field_of_view_mm, self._length_mm = _sizes_mm(volume)
         self._histogram = np.zeros(_HIGHEST_HU - _LOWEST_HU + 1, np.int64)
@@ -206,6 +206,11 @@ class ScanCheck:
             cross_section_cm2=float(bodies.max()),
             chest_share=self._chest_slices / slices_with_body,
         )
+
+
+def raster_step(height: int, width: int) -> int:
+    """Return how many voxels apart the samples of a slice are."""
+    return math.ceil(max(height, width) / _RASTER)
 
 
 def require_head_size(volume: Scan) -> None:
