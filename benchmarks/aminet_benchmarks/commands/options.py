@@ -39,26 +39,25 @@ def add_limits_option(parser: argparse.ArgumentParser) -> None:
 
 def add_cores_option(parser: argparse.ArgumentParser) -> None:
     """Add the processors that runs are bound to."""
-    parser.add_argument(
-        "--cores",
-        type=int,
-        nargs="+",
-        default=sorted(os.sched_getaffinity(0))[:1],
-        metavar="N",
-        help="numbers of the processors to use, one thread each; default: the first",
-    )
+    _add_cores(parser, "numbers of the processors to use, one thread each; default: the first")
 
 
 def add_core_option(parser: argparse.ArgumentParser) -> None:
     """Add the one processor that runs are bound to where they stand beside the alternatives."""
+    _add_cores(
+        parser,
+        "number of the one processor to use: the alternatives have one thread; default: the first",
+    )
+
+
+def _add_cores(parser: argparse.ArgumentParser, meaning: str) -> None:
     parser.add_argument(
         "--cores",
         type=int,
         nargs="+",
         default=sorted(os.sched_getaffinity(0))[:1],
         metavar="N",
-        help="number of the one processor to use: the alternatives have one thread; "
-        "default: the first",
+        help=meaning,
     )
 
 
