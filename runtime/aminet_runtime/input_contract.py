@@ -46,8 +46,7 @@ class InputContract:
     @property
     def frame_px(self) -> tuple[int, int]:
         """Height and width that the graph resizes the whole slice to."""
-        (height, width), (rows, columns) = self.network_size_px, self.network_margin_px
-        return height + 2 * rows, width + 2 * columns
+        return frame_around(self.network_size_px, self.network_margin_px)
 
     @property
     def planes(self) -> int:
@@ -90,6 +89,12 @@ class InputContract:
             "network_size_px": list(self.network_size_px),
             **extra,
         }
+
+
+def frame_around(size_px: tuple[int, int], margin_px: tuple[int, int]) -> tuple[int, int]:
+    """Return height and width of a frame, of which the middle is seen but for a margin."""
+    (height, width), (rows, columns) = size_px, margin_px
+    return height + 2 * rows, width + 2 * columns
 
 
 def _channels(values: JsonObject) -> tuple[Channel, ...]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from aminet_runtime.errors import InputInconsistent
+from aminet_runtime.input_contract import NO_MARGIN_PX, frame_around
 from aminet_runtime.patient import Channel
 from aminet_runtime.slice_window import window_step
 
@@ -27,8 +28,6 @@ ATLAS_WINDOW = (0.0, 255.0)
 
 NETWORK_SIZE_PX = (224, 224)
 """Height and width at which the ImageNet weights were trained; the report used it too."""
-
-NO_MARGIN_PX = (0, 0)
 
 CELL_PX = 4
 """Edge of the finest cells of clot and evidence: a margin leaves whole ones out."""
@@ -141,8 +140,7 @@ class PreprocessingConfig:
     @property
     def frame_px(self) -> tuple[int, int]:
         """Height and width that the whole slice is resized to."""
-        (height, width), (rows, columns) = self.size_px, self.margin_px
-        return height + 2 * rows, width + 2 * columns
+        return frame_around(self.size_px, self.margin_px)
 
     def margin_cells(self, map_height: int) -> tuple[int, int]:
         """Return how many cells of a map of what is seen the margin has above, and on the left.

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from aminet_runtime.errors import InputInconsistent, OutputExists
+from aminet_runtime.input_contract import NO_MARGIN_PX
 from aminet_runtime.publish import as_output_errors, publish_folder
 from aminet_train.cohort.prepared import (
     ALL_SLICES,
@@ -26,7 +27,6 @@ from aminet_train.cohort.prepared_patient import CELL_GRID, IMAGE_LEVELS, Patien
 from aminet_train.cohort.splits import SplitBy
 from aminet_train.preprocessing import (
     CELL_PX,
-    NO_MARGIN_PX,
     Preprocessing,
     PreprocessingConfig,
 )

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from aminet_runtime.errors import ModelIncompatible, UsageError
+from aminet_runtime.input_contract import NO_MARGIN_PX
 from aminet_train.checkpoint import CheckpointInfo, load_info, load_weights
 from aminet_train.fitting.config import TrainConfig
 from aminet_train.fitting.dataset import SliceDataset
@@ -30,7 +31,6 @@ from aminet_train.networks.weights import (
     unfold_batch_norm,
 )
 from aminet_train.preprocessing import (
-    NO_MARGIN_PX,
     SINGLE_SLICE,
     PreprocessingConfig,
     in_channels,
@@ -72,12 +72,11 @@ def starting_network(
     _require_whole_cells(config, preprocessing)
     if config.start_from is not None:
         network = _continued(config, preprocessing, config.start_from)
-        _require_whole_margin(network, config, preprocessing)
-        return network.train()
-    network = random_network(config, preprocessing)
+    else:
+        network = random_network(config, preprocessing)
     _require_whole_margin(network, config, preprocessing)
-    if config.weights == NO_WEIGHTS:
-        return network
+    if config.start_from is not None or config.weights == NO_WEIGHTS:
+        return network.train()
     channels = in_channels(preprocessing, config.window) - int(preprocessing.has_atlas)
     for backbone in backbone_of(network):
         if config.weights == HUB_WEIGHTS:
