@@ -16,7 +16,7 @@
     │   └── GateFailed            23   a parity, latency, memory or F1 gate failed
     ├── OutputError                    the place for the results
     │   ├── OutputNotWritable     30   no permission, no space, not a folder
-    │   └── OutputExists          31   there already, and --no-clobber was given
+    │   └── OutputExists          31   there already, and not to be replaced
     ├── BudgetExceeded            40   over the time or memory limit
     └── InternalError             70   our own assertion failed; please report it
 

@@ -40,6 +40,9 @@ CASE_NO_SPACE = 2
 CASE_NOT_A_FOLDER = 3
 CASE_NAME = 4
 
+HINT_KEPT_FILE = "remove it, or drop --no-clobber"
+HINT_FILLED_FOLDER = "remove it, or name another folder"
+
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file under its name only once it is complete; replace what is there.
@@ -110,14 +113,14 @@ def publish_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(building, ignore_errors=True)
 
 
-def refuse_existing(path: Path) -> None:
-    """Raise OutputExists if there is something of this name, be it a broken link."""
+def refuse_existing(path: Path, *, hint: str = HINT_KEPT_FILE) -> None:
+    """Raise OutputExists with this hint if there is something of this name, be it a broken link."""
     if os.path.lexists(path):
         raise OutputExists(
             "is there already, and is not to be replaced",
             case=1,
             path=path,
-            hint="remove it, or drop --no-clobber",
+            hint=hint,
         )
 
 
@@ -220,7 +223,7 @@ def _rename_to_new(temporary: Path, path: Path) -> None:
 def _refuse_filled(path: Path) -> None:
     if path.is_dir() and not any(path.iterdir()):
         return
-    refuse_existing(path)
+    refuse_existing(path, hint=HINT_FILLED_FOLDER)
 
 
 def _sync_tree(folder: Path) -> None:

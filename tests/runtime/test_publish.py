@@ -148,7 +148,7 @@ def test_name_of_255_bytes_can_be_written(tmp_path):
 def test_write_new_refuses_what_is_there(tmp_path):
     (tmp_path / "result.json").write_bytes(OLD)
 
-    with pytest.raises(OutputExists, match="is there already") as caught:
+    with pytest.raises(OutputExists, match=r"is there already.*drop --no-clobber") as caught:
         publish.write_new(tmp_path / "result.json", NEW)
 
     assert caught.value.exit_code == 31
@@ -283,7 +283,10 @@ def test_filled_folder_is_not_replaced(tmp_path):
     (tmp_path / "bundle").mkdir()
     (tmp_path / "bundle" / "model.xml").write_bytes(OLD)
 
-    with pytest.raises(OutputExists), publish.publish_folder(tmp_path / "bundle"):
+    with (
+        pytest.raises(OutputExists, match=r"remove it, or name another folder$"),
+        publish.publish_folder(tmp_path / "bundle"),
+    ):
         pass
 
     assert (tmp_path / "bundle" / "model.xml").read_bytes() == OLD
