@@ -136,6 +136,16 @@ def test_what_stands_beside_one_thread_gets_one_core(verb, capsys):
     assert "--cores names 2 processors" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("verb", ["run", "compare", "gate", "selftest", "scaling"])
+def test_an_ensemble_is_refused_before_anything_is_measured(verb, write_patient, tmp_path, capsys):
+    ensemble = tmp_path / "vote"
+    (ensemble / "members" / "a").mkdir(parents=True)
+    assert main([verb, "--patient", str(write_patient()), "--bundle", str(ensemble)]) == 2
+    said = capsys.readouterr().err
+    assert "vote: this is an ensemble" in said
+    assert "name one of its members" in said
+
+
 def test_table_relates_the_medians_of_every_way_to_ours(comparison):
     ours, script, report, absent, floor = comparison_table(comparison).splitlines()[2:]
     assert ours == "| aminet-run | 2.00 | 1.00 x | 200 | 1.00 x |  |"

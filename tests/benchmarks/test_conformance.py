@@ -191,6 +191,13 @@ def test_no_kit_is_written_for_channels_that_are_not_in_hu(build_bundle, tmp_pat
         write_kit(build_bundle(channels=(Channel.SPIRAL,)), tmp_path / "kit")
 
 
+def test_no_kit_is_written_for_an_ensemble(tmp_path):
+    (tmp_path / "vote" / "members" / "a").mkdir(parents=True)
+    with pytest.raises(UsageError, match=r"vote: this is an ensemble.*name one of its members"):
+        write_kit(tmp_path / "vote", tmp_path / "kit")
+    assert not (tmp_path / "kit").exists()
+
+
 @pytest.mark.parametrize("orientation", ["LPS", "RAS", "LPI", "PSR", "IAL"])
 def test_the_head_is_read_alike_in_every_orientation(tmp_path, orientation):
     path = tmp_path / "CTA1.nii.gz"

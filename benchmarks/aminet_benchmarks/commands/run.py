@@ -45,9 +45,10 @@ def main(argv: Sequence[str]) -> int:
 def _run(options: argparse.Namespace, command: str) -> int:
     from aminet_benchmarks.machine import describe_machine, isa_environment, machine_line
     from aminet_benchmarks.measure import run_interleaved
-    from aminet_benchmarks.ways import our_command
+    from aminet_benchmarks.ways import our_command, require_one_network
 
     bundle = options.bundle or default_bundle_path()
+    require_one_network(bundle)
     cores = cores_of(options)
     require_place(options.output)
     threads = len(cores)
