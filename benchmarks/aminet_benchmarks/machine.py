@@ -87,7 +87,12 @@ def played_isas() -> tuple[str, ...]:
 
 
 def distinct_isas(isas: Sequence[str]) -> tuple[str, ...]:
-    """Leave out what this machine plays natively, where `native` is asked for, too."""
+    """Name each instruction set once, in lower case, and what `native` stands for not beside it.
+
+    Args:
+        isas: Any case, as for `isa_environment`.
+    """
+    named = tuple(dict.fromkeys(isa.lower() for isa in isas))
     played = played_isas()
-    native = played[-1] if played and NATIVE in isas else None
-    return tuple(isa for isa in isas if isa.upper() != native)
+    native = played[-1].lower() if played and NATIVE in named else None
+    return tuple(isa for isa in named if isa != native)

@@ -174,6 +174,12 @@ def test_an_instruction_set_that_is_native_is_not_run_twice(monkeypatch):
     assert distinct_isas(["native", "avx2"]) == ("native", "avx2")
 
 
+def test_instruction_sets_are_named_in_any_case_and_run_once(monkeypatch):
+    monkeypatch.setattr("aminet_benchmarks.machine.available_isas", lambda: ("AVX2",))
+    assert distinct_isas(["Native", "AVX2"]) == ("native",)
+    assert distinct_isas(["AVX2", "avx2"]) == ("avx2",)
+
+
 def test_json_holds_every_single_run(comparison):
     values = json.loads(json.dumps(comparison.to_json()))
     assert values["ways"]["ours"]["runs"] == [[1.0, 100.0], [2.0, 200.0], [9.0, 900.0]]
@@ -208,7 +214,11 @@ def test_command_writes_page_json_and_plot(write_patient, bundle_path, tmp_path,
 
 @pytest.mark.parametrize(
     ("isa", "ways"),
-    [("native", tuple(Way)), ("avx2", (Way.OURS, Way.SCRIPT, Way.REPORT))],
+    [
+        ("native", tuple(Way)),
+        ("NATIVE", tuple(Way)),
+        ("avx2", (Way.OURS, Way.SCRIPT, Way.REPORT)),
+    ],
 )
 def test_an_older_machine_is_judged_by_the_script_and_the_report_alone(
     write_patient, bundle_path, monkeypatch, isa, ways
@@ -220,7 +230,7 @@ def test_an_older_machine_is_judged_by_the_script_and_the_report_alone(
         raise GateFailed("enough")
 
     monkeypatch.setattr("aminet_benchmarks.compare.compare_ways", pretend)
-    monkeypatch.setattr("aminet_benchmarks.machine.distinct_isas", list)  # whatever this one has
+    monkeypatch.setattr("aminet_benchmarks.machine.played_isas", tuple)  # whatever this one has
     arguments = ["--patient", str(write_patient()), "--bundle", str(bundle_path), "--isa", isa]
     assert main(["compare", *arguments]) == 23
     assert [request.ways for request in requests] == [ways]

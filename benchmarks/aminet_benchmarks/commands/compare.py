@@ -77,7 +77,7 @@ def _compare(options: argparse.Namespace, command: str) -> int:
     from aminet_benchmarks.machine import NATIVE, describe_machine, distinct_isas, machine_line
 
     isas = distinct_isas(options.isa)
-    same = [isa for isa in options.isa if isa not in isas]
+    same = sorted({isa.lower() for isa in options.isa}.difference(isas))
     cores, comparisons = core_of(options), []
     require_place(options.output)
     machine = describe_machine(cores=cores)
