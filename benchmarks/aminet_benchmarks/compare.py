@@ -3,8 +3,9 @@
 
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +61,7 @@ class Comparison:
     """Medians of interleaved runs of one patient on the same cores.
 
     Attributes:
-        bundle: Its name.
+        bundle: Its name, or the name that `tell_apart` gave it.
         isa: Instruction set that was played.
         runs: By way.
         answers: By way; None where the way ran an untrained network.
@@ -148,6 +149,22 @@ def compare_ways(
         floor=floor,
         machine=machine,
     )
+
+
+def tell_apart(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """Number bundles of one name, such as two builds of a network: `name`, `name~2`.
+
+    Args:
+        comparisons: Those of one instruction set in the order of the bundles. No bundle has a
+            tilde in its own name.
+    """
+    times: Counter[tuple[str, str]] = Counter()
+    apart = []
+    for one in comparisons:
+        times[one.bundle, one.isa] += 1
+        number = times[one.bundle, one.isa]
+        apart.append(one if number == 1 else replace(one, bundle=f"{one.bundle}~{number}"))
+    return apart
 
 
 def scores_of(output: str) -> NDArray[np.float32]:

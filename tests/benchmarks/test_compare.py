@@ -20,6 +20,7 @@ from aminet_benchmarks.compare import (
     compare_ways,
     comparison_table,
     summary_table,
+    tell_apart,
 )
 from aminet_benchmarks.floor import Floor
 from aminet_benchmarks.machine import distinct_isas, isa_environment
@@ -163,6 +164,18 @@ def test_summary_has_a_row_for_each_bundle_and_instruction_set(comparison):
         "| a-bundle | native | 2.00 | 200 | 3.00 | 8.00 | 4.0 x faster | 1.00 | 2.00 x | 1 of 15 |"
     )
     assert second == "| b | avx2 | 1.00 | 100 |  |  |  | 1.00 | 1.00 x | not compared |"
+
+
+def test_bundles_of_one_name_are_told_apart(comparison, bundle_path, tmp_path, monkeypatch):
+    played = replace(comparison, isa="avx2")
+    names = [one.bundle for one in tell_apart([comparison, played, comparison, played])]
+    assert names == ["a-bundle", "a-bundle", "a-bundle~2", "a-bundle~2"]
+
+    monkeypatch.setattr("aminet_benchmarks.compare.compare_ways", lambda *_a, **_o: comparison)
+    arguments = ["--patient", str(tmp_path), "--bundle", *[str(bundle_path)] * 2]
+    assert main(["compare", *arguments, "-o", str(tmp_path / "results")]) == 0
+    plots = {path.name for path in (tmp_path / "results").glob("*.png")}
+    assert plots == {"comparison-a-bundle-native.png", "comparison-a-bundle~2-native.png"}
 
 
 def test_an_instruction_set_that_is_native_is_not_run_twice(monkeypatch):

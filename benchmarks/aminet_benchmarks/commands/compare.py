@@ -73,7 +73,13 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _compare(options: argparse.Namespace, command: str) -> int:
-    from aminet_benchmarks.compare import Request, compare_ways, comparison_table, summary_table
+    from aminet_benchmarks.compare import (
+        Request,
+        compare_ways,
+        comparison_table,
+        summary_table,
+        tell_apart,
+    )
     from aminet_benchmarks.machine import NATIVE, describe_machine, distinct_isas, machine_line
 
     isas = distinct_isas(options.isa)
@@ -97,6 +103,7 @@ def _compare(options: argparse.Namespace, command: str) -> int:
                             patient, bundle, request, machine=machine, on_progress=on_progress
                         )
                     )
+    comparisons = tell_apart(comparisons)
     text = "\n\n".join(
         [
             summary_table(comparisons),
