@@ -22,7 +22,8 @@ The rooms, along the way of the data:
 - `finding_text`, `result_table`, `text_table`, `report`: a result for people
 - `publish`, `portable_name`: files that are whole or absent, under names that every system takes
 - `cli`, `cli_options`, `console`, `signals`: the command `aminet-run`
-- `batch`, `jobs`, `result_place`, `earlier`: several patients, and where their results go
+- `batch`, `jobs`, `worker_start`: several patients, one after the other or in processes
+- `result_place`, `earlier`: where their results go
 - `doctor`, `diagnosis`: whether a machine is fit for it
 - `process`, `threads`, `cgroup`, `cpu`, `windows`: what this machine and this process have
 - `errors`, `strict_json`, `version`: shared by all

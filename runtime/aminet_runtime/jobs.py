@@ -27,6 +27,7 @@ from aminet_runtime.result_place import ResultPlace
 from aminet_runtime.sessions import AnySession, open_session
 from aminet_runtime.signals import terminating_cleanly
 from aminet_runtime.threads import available_threads
+from aminet_runtime.worker_start import as_start_errors
 
 CASE_WORKER_KILLED = 6
 CASE_WORKER_DIED = 1
@@ -78,6 +79,7 @@ def run_patients(patients: Sequence[str], plan: Plan, *, jobs: int) -> Iterator[
         The outcome of each patient, in the order of the patients.
 
     Raises:
+        BudgetExceeded: The system starts no further process.
         AminetError: The bundle cannot be opened, or no worker lives long enough to do so.
     """
     outcomes: dict[int, PatientOutcome] = {}
@@ -199,11 +201,12 @@ class _Worker:
 
     def __init__(self, plan: Plan) -> None:
         context = multiprocessing.get_context("spawn")
-        self.connection, far_end = context.Pipe()
         self.patient: int | None = None
-        self._process = context.Process(target=_work, args=(far_end, plan), daemon=True)
-        self._process.start()
-        far_end.close()
+        with as_start_errors():
+            self.connection, far_end = context.Pipe()
+            with far_end:
+                self._process = context.Process(target=_work, args=(far_end, plan), daemon=True)
+                self._process.start()
 
     def end(self) -> None:
         """Ask the process to stop what it does and to clean up."""

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Patients at once: the same results as one after the other, and no process is left behind."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -190,6 +191,19 @@ def test_run_ends_where_no_worker_lives(bundle_path, write_patient, tmp_path):
         list(run_patients([str(write_patient())], plan, jobs=1))
 
     assert (tmp_path / "doomed").read_text() == str(99 - jobs.MAX_VAIN_DEATHS - 1)
+
+
+def test_worker_that_cannot_start_ends_the_run(bundle_path, cohort, monkeypatch, capsys):
+    def refuse(_process):
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr("multiprocessing.context.SpawnProcess._Popen", staticmethod(refuse))
+
+    assert main([*map(str, cohort), "--bundle", str(bundle_path), "--jobs", "2"]) == 40
+    assert capsys.readouterr().err == (
+        "aminet-run: error[E4007]: the system starts no further process "
+        "(Resource temporarily unavailable); use fewer --jobs\n"
+    )
 
 
 class GoneWorker(jobs._Worker):

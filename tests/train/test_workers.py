@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
+import errno
 import math
 import os
 
 import pytest
 
-from aminet_runtime.errors import InternalError
+from aminet_runtime.errors import BudgetExceeded, InternalError
 from aminet_train.workers import parallel_map
 
 
@@ -17,3 +18,12 @@ def test_answers_come_in_the_order_of_the_items(jobs):
 def test_a_process_that_died_is_an_error_with_a_hint():
     with pytest.raises(InternalError, match=r"a process died.*"):
         list(parallel_map(os._exit, [9, 9], jobs=2))
+
+
+def test_a_process_that_cannot_start_is_an_error_with_a_hint(monkeypatch):
+    def refuse(_process):
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr("multiprocessing.context.SpawnProcess._Popen", staticmethod(refuse))
+    with pytest.raises(BudgetExceeded, match=r"no further process .*unavailable.*fewer --jobs"):
+        list(parallel_map(math.sqrt, [4, 9], jobs=2))

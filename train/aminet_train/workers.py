@@ -12,6 +12,7 @@ from typing import TypeVar
 import torch
 
 from aminet_runtime.errors import InternalError
+from aminet_runtime.worker_start import as_start_errors
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -30,21 +31,27 @@ def parallel_map(
         jobs: Processes, each with one thread of torch.
 
     Raises:
+        BudgetExceeded: The system starts no further process.
         InternalError: A process died, as when the system ran out of memory.
     """
     if jobs == 1 or len(items) < 2:
         yield from map(function, items)
         return
-    # forked processes would inherit torch's threads without their state
-    with ProcessPoolExecutor(
-        min(jobs, len(items)), get_context("spawn"), initializer=_start_worker
-    ) as pool:
+    with _pool(min(jobs, len(items))) as pool:
         try:
-            yield from pool.map(function, items)
+            with as_start_errors():  # the processes start as they are given something to do
+                answers = pool.map(function, items)
+            yield from answers
         except BrokenProcessPool as cause:
             raise InternalError(
                 "a process died, perhaps for want of memory", hint="use fewer --jobs"
             ) from cause
+
+
+def _pool(jobs: int) -> ProcessPoolExecutor:
+    # forked processes would inherit torch's threads without their state
+    with as_start_errors():
+        return ProcessPoolExecutor(jobs, get_context("spawn"), initializer=_start_worker)
 
 
 def _start_worker() -> None:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from threadpoolctl import threadpool_limits
 
 from aminet_runtime.errors import InternalError
+from aminet_runtime.worker_start import as_start_errors
 
 _Made = TypeVar("_Made")
 
@@ -30,8 +31,12 @@ def single_threaded_workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
 
     Args:
         jobs: How many.
+
+    Raises:
+        BudgetExceeded: The system gives them no pipe or semaphore.
     """
-    pool = ProcessPoolExecutor(jobs, get_context("spawn"), initializer=use_one_thread)
+    with as_start_errors():
+        pool = ProcessPoolExecutor(jobs, get_context("spawn"), initializer=use_one_thread)
     with pool:
         try:
             yield pool
@@ -51,6 +56,7 @@ def map_single_threaded(
         jobs: Processes; with one, all is made in this process.
 
     Raises:
+        BudgetExceeded: The system starts no further process.
         InternalError: A process died, as when the system ran out of memory.
     """
     if jobs == 1 or len(arguments[0]) < 2:
@@ -59,7 +65,9 @@ def map_single_threaded(
         return
     with single_threaded_workers(jobs) as pool:
         try:
-            yield from pool.map(make, *arguments)
+            with as_start_errors():  # the processes start as they are given something to do
+                made = pool.map(make, *arguments)
+            yield from made
         except BrokenProcessPool as cause:
             raise InternalError(
                 "a process died, perhaps for want of memory", hint="use fewer --jobs"

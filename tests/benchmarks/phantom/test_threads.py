@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
+import errno
+import math
 import os
 
 import pytest
 from threadpoolctl import threadpool_info
 
 from aminet_benchmarks.phantom.threads import map_single_threaded, single_threaded_workers
-from aminet_runtime.errors import InternalError
+from aminet_runtime.errors import BudgetExceeded, InternalError
 
 
 def blas_threads(_number):
@@ -21,3 +23,12 @@ def test_workers_use_one_thread_each():
 def test_a_worker_that_is_killed_ends_in_one_line():
     with pytest.raises(InternalError, match=r"a process died.*use fewer --jobs"):
         list(map_single_threaded(os._exit, [9, 9], jobs=2))
+
+
+def test_a_worker_that_cannot_start_ends_in_one_line(monkeypatch):
+    def refuse(_process):
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr("multiprocessing.context.SpawnProcess._Popen", staticmethod(refuse))
+    with pytest.raises(BudgetExceeded, match=r"no further process .*unavailable.*fewer --jobs"):
+        list(map_single_threaded(math.sqrt, [4, 9], jobs=2))
