@@ -12,6 +12,7 @@ from aminet_export.plan import Verdict
 from aminet_runtime.engines.openvino_import import ISA_CAP
 from aminet_runtime.metadata import Approach, Metadata, Precision
 from aminet_train.fitting.starting_network import HUB_WEIGHTS, NO_WEIGHTS
+from aminet_train.metrics import LEVELS
 
 
 def model_card(metadata: Metadata, contents: BundleContents) -> str:
@@ -217,7 +218,7 @@ def _metrics_table(metrics: Mapping[Precision, dict[str, Any]]) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for precision, report in metrics.items():
-        for level in ("slice", "patient"):
+        for level in LEVELS:
             values = report[level]
             low, high = values["f1_ci95"]
             exact = f"{values['exact']:.2f}" if "exact" in values else ""

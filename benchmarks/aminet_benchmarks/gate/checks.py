@@ -8,11 +8,11 @@ from enum import StrEnum
 from aminet_benchmarks.gate.limits import Answers, Hard, Limits, Memory, Time
 from aminet_benchmarks.gate.sampling import Estimate
 from aminet_runtime.errors import GateFailed
+from aminet_train.metrics import LEVELS
 
 CASE_LIMITS = 10
 CASE_UNDECIDED = 11
 F1_DROP = "f1_drop"
-LEVELS = ("slice", "patient")
 PEAK_RSS = "peak_rss_mib"
 
 

@@ -20,9 +20,8 @@ from aminet_runtime.bundle import MODEL_ONNX, Bundle
 from aminet_runtime.errors import ModelInvalid
 from aminet_train.cohort.folder_source import FolderSource
 from aminet_train.judging.answers import affected_regions
-from aminet_train.metrics import Counts, count, total
+from aminet_train.metrics import LEVELS, Counts, count, total
 
-LEVELS = ("slice", "patient")
 ENGINES = ("onnxruntime", "openvino")
 
 

@@ -16,7 +16,6 @@ from aminet_benchmarks.phantom.grid import ModelGrid
 from aminet_benchmarks.phantom.head import ellipsoid_mm
 from aminet_benchmarks.phantom.randomness import smooth_waves, stream
 
-REGION_COUNT = 15
 REGION_NAMES = (
     "outside the brain",
     "right carotid terminus",

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from aminet_benchmarks.phantom.atlas import REGION_COUNT
 from aminet_benchmarks.phantom.masks import pure_masks
 from aminet_benchmarks.phantom.patient import PhantomPatient
 from aminet_benchmarks.phantom.vessels import Segment, VesselGraph
+from aminet_benchmarks.phantom.visible_change import CHANGE_HU
+from aminet_runtime.regions import REGION_COUNT
 
 Field = NDArray[np.float32]
 Values = dict[str, float]
@@ -30,7 +31,6 @@ MIDDLE = (
 ANTERIOR = (Segment.A1, Segment.A2, Segment.A3)
 POSTERIOR = (Segment.P1, Segment.P2, Segment.P3)
 PATCH_PX = 12
-CHANGE_HU = 25.0
 SPIRAL_THRESHOLDS = (0.0, 0.6, 0.8, 0.9, 0.95)
 SPIRAL_EVERY = 3  # slices; the map is smooth over 8 mm
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aminet_benchmarks.phantom.anatomy import Anatomy, grow_anatomy
-from aminet_benchmarks.phantom.atlas import REGION_COUNT, build_atlas
+from aminet_benchmarks.phantom.atlas import build_atlas
 from aminet_benchmarks.phantom.bolus import draw_bolus
 from aminet_benchmarks.phantom.config import PhantomConfig
 from aminet_benchmarks.phantom.deposits import deposit_beads, draw_deposits
@@ -21,6 +21,7 @@ from aminet_benchmarks.phantom.randomness import stream
 from aminet_benchmarks.phantom.render import PhantomSlice, RenderModel, SliceRenderer
 from aminet_benchmarks.phantom.scanner import Scanner
 from aminet_benchmarks.phantom.stroke import Clot, draw_clots
+from aminet_runtime.regions import REGION_COUNT
 
 Twin = Literal["self", "none", "mirror"]
 PHASES = (1, 2, 3)

@@ -8,9 +8,8 @@ from aminet_benchmarks.phantom.config import PhantomConfig
 from aminet_benchmarks.phantom.curves import spline, wind
 from aminet_benchmarks.phantom.head import HeadShape, vault_ratio
 from aminet_benchmarks.phantom.randomness import stream
-from aminet_benchmarks.phantom.vessels import GraphBuilder, Segment
+from aminet_benchmarks.phantom.vessels import NODE_STEP_MM, GraphBuilder, Segment
 
-NODE_STEP_MM = 1.6
 CORTICAL_VEINS = 11  # each side
 
 

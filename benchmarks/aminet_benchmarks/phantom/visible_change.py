@@ -11,17 +11,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from aminet_benchmarks.phantom.atlas import REGION_COUNT, REGION_NAMES
+from aminet_benchmarks.phantom.atlas import REGION_NAMES
 from aminet_benchmarks.phantom.config import PhantomConfig
 from aminet_benchmarks.phantom.patient import PHASES, make_patient
 from aminet_benchmarks.phantom.twins import Twins
+from aminet_runtime.regions import REGION_COUNT
 
 Field = NDArray[np.float32]
 Counts = NDArray[np.int32]
 Progress = Callable[[int, int], None]
 
 PIXEL_MM = 1.0
-CHANGE_HU = 25.0
+CHANGE_HU = 25.0  # more than this is seen
 SLICE_STEP = 4  # neighbouring slices show the same
 SEED = 930_000  # of the first patient
 WHOLE_SLICE = "whole slice"

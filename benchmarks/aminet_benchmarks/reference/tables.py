@@ -20,7 +20,8 @@ from aminet_benchmarks.reference.plan import (
 )
 from aminet_benchmarks.reference.stage import Stage, read_record
 from aminet_runtime.errors import InputMissing
-from aminet_train.judging.report_tables import LEAKING, LEVELS
+from aminet_train.judging.report_tables import LEAKING
+from aminet_train.metrics import LEVELS
 
 LABELS: Mapping[str, str] = {
     SPIRAL: "SPIRAL threshold",

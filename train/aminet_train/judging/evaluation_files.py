@@ -13,7 +13,8 @@ from aminet_train.judging.curves import PrecisionRecallCurve, ReliabilityBin, pr
 from aminet_train.judging.evaluation import Evaluation, Judged
 from aminet_train.judging.examples import examples_picture, some_hits, worst_mistakes
 from aminet_train.judging.plots import precision_recall_plot, reliability_plot
-from aminet_train.judging.report_tables import LEAKING, LEVELS, markdown_report
+from aminet_train.judging.report_tables import LEAKING, markdown_report
+from aminet_train.metrics import LEVELS
 
 REPORT_JSON = "report.json"
 REPORT_MARKDOWN = "report.md"

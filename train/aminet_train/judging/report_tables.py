@@ -7,10 +7,10 @@ from typing import Any
 
 from aminet_runtime.text_table import align
 from aminet_train.judging.evaluation import MAIN_COHORT, Evaluation, Judged
+from aminet_train.metrics import LEVELS
 
 LEAKING = "leaking: slices of one patient on both sides"
 ZERO_NOTE = "0/0 counts as 0. Intervals: 95 % bootstrap over patients."
-LEVELS = ("slice", "patient")
 
 
 @dataclass(frozen=True, slots=True)

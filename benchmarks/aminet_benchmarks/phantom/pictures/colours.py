@@ -6,7 +6,8 @@ from matplotlib import colormaps
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 
-from aminet_benchmarks.phantom.atlas import REGION_COUNT, REGION_MIRROR
+from aminet_benchmarks.phantom.atlas import REGION_MIRROR
+from aminet_runtime.regions import REGION_COUNT
 
 Field = NDArray[np.float32]
 Picture = NDArray[np.float32]

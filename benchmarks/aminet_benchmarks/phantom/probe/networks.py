@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aminet_benchmarks.phantom.atlas import REGION_COUNT, REGION_MIRROR
+from aminet_benchmarks.phantom.atlas import REGION_MIRROR
+from aminet_runtime.regions import REGION_COUNT
 
 Field = NDArray[np.float32]
 

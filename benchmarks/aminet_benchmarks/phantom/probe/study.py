@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aminet_benchmarks.phantom.atlas import REGION_COUNT
 from aminet_benchmarks.phantom.config import PhantomConfig
 from aminet_benchmarks.phantom.probe.baselines import commonest_at_height, commonest_regions
 from aminet_benchmarks.phantom.probe.examples import (
@@ -24,6 +23,7 @@ from aminet_benchmarks.phantom.probe.networks import (
     guess_from_images,
 )
 from aminet_benchmarks.phantom.probe.scores import METRICS, Measured, measured
+from aminet_runtime.regions import REGION_COUNT
 
 Field = NDArray[np.float32]
 Progress = Callable[[int, int], None]
