@@ -8,6 +8,7 @@ computed as PyTorch does, in float32, so that the values are those that training
 one size, as the runtime does, they are constants; with open sizes OpenVINO rounds them once more.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,10 +19,11 @@ from openvino import opset13 as ops
 from aminet_export.graph_parts import preprocessing_nodes
 from aminet_runtime.errors import InternalError
 
-INTERPOLATE, SLICE = "Interpolate", "Slice"
+INTERPOLATE, SLICE, CONSTANT = "Interpolate", "Slice", "Constant"
 RESIZED_IMAGES, RESIZED_ATLAS = "resized.images", "resized.atlas"
 
-_ROWS_AXIS, _COLUMNS_AXIS = 2, 3  # of [N, C, H, W]
+_RANK, _ROWS_AXIS, _COLUMNS_AXIS = 4, 2, 3  # of [N, C, H, W]
+_SLICE_BOUNDS = 4  # start, stop, step, axes
 _MODES = {
     ("linear_onnx", "half_pixel"): RESIZED_IMAGES,
     ("nearest", "asymmetric"): RESIZED_ATLAS,
@@ -35,7 +37,8 @@ def gather_resizes(model: ov.Model) -> None:
     Where a margin is left out of the resized slice, it is not computed either.
 
     Raises:
-        InternalError: A resize is of another kind than those of our preprocessing.
+        InternalError: A resize is of another kind than those of our preprocessing, or what is left
+            out of it is not told by constants.
     """
     for node in preprocessing_nodes(model):
         if node.get_type_name() == INTERPOLATE:
@@ -52,22 +55,23 @@ def front_resizes(model: ov.Model) -> list[ov.Node]:
 def _replace(node: ov.Node) -> None:
     name = _kind(node)
     along = _mixed if name == RESIZED_IMAGES else _picked
-    values, middle = node.input_value(0), _middle_of(node)
+    values, cuts = node.input_value(0), _cuts_of(node)
     for axis in (_ROWS_AXIS, _COLUMNS_AXIS):
-        values = along(values, axis, _kept(node, middle, axis)).output(0)
+        values = along(values, axis, _kept(node, cuts, axis)).output(0)
     values.get_node().set_friendly_name(name)
-    for port in middle.output(0).get_target_inputs():
+    for port in [node, *cuts][-1].output(0).get_target_inputs():
         port.replace_source_output(values)
 
 
-def _middle_of(resize: ov.Node) -> ov.Node:
-    """Return the operation that leaves out the margin, if there is one, or the resize itself."""
-    node = resize
+def _cuts_of(resize: ov.Node) -> list[ov.Node]:
+    """Return the operations behind a resize that leave out the margin, if there are some."""
+    cuts: list[ov.Node] = []
     while True:
-        consumers = [port.get_node() for port in node.output(0).get_target_inputs()]
+        end = cuts[-1] if cuts else resize
+        consumers = [port.get_node() for port in end.output(0).get_target_inputs()]
         if len(consumers) != 1 or consumers[0].get_type_name() != SLICE:
-            return node
-        node = consumers[0]
+            return cuts
+        cuts.append(consumers[0])
 
 
 class _Places(NamedTuple):
@@ -82,13 +86,22 @@ class _Places(NamedTuple):
     length: int
 
 
-def _kept(resize: ov.Node, middle: ov.Node, axis: int) -> _Places:
-    """Return which places of the resized axis are left; the margin is as wide on both sides."""
-    length, kept = (
-        node.output(0).get_partial_shape()[axis].get_length() for node in (resize, middle)
-    )
-    first = (length - kept) // 2
-    return _Places(np.arange(first, first + kept, dtype=np.float32), length)
+def _kept(resize: ov.Node, cuts: Sequence[ov.Node], axis: int) -> _Places:
+    """Return which places of the resized axis are left."""
+    length = resize.output(0).get_partial_shape()[axis].get_length()
+    numbers = np.arange(length, dtype=np.float32)
+    for cut in cuts:
+        for start, stop, step, along in zip(*_bounds(cut), strict=True):
+            numbers = numbers[start:stop:step] if along % _RANK == axis else numbers
+    return _Places(numbers, length)
+
+
+def _bounds(cut: ov.Node) -> list[list[int]]:
+    """Return starts, stops, steps and axes of a Slice."""
+    bounds = [value.get_node() for value in cut.input_values()[1:]]
+    if len(bounds) != _SLICE_BOUNDS or any(one.get_type_name() != CONSTANT for one in bounds):
+        raise InternalError("a margin that constants do not tell", hint="please report this")
+    return [np.atleast_1d(one.get_data()).tolist() for one in bounds]
 
 
 def _kind(node: ov.Node) -> str:

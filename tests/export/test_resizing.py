@@ -68,13 +68,18 @@ def test_voxels_of_an_atlas_are_picked_as_in_torch(size):
     np.testing.assert_array_equal(shown(made, regions), wanted)
 
 
-def test_a_margin_is_not_computed():
-    made = model("linear_onnx", "half_pixel", rows=slice(20, 204), columns=slice(36, 156))
+@pytest.mark.parametrize(
+    ("rows", "columns"),
+    [(slice(20, 204), slice(36, 156)), (slice(0, 200), slice(50, 190))],
+    ids=["as wide on both sides", "wider on one side"],
+)
+def test_a_margin_is_not_computed(rows, columns):
+    made = model("linear_onnx", "half_pixel", rows=rows, columns=columns)
     gather_resizes(made)
     assert SLICE not in {node.get_type_name() for node in made.get_ordered_ops()}
     slices = np.random.default_rng(0).random((2, 2, 512, 512), np.float32)
     wanted = F.interpolate(torch.from_numpy(slices), SIZE_PX, mode="bilinear").numpy()
-    np.testing.assert_allclose(shown(made, slices), wanted[:, :, 20:204, 36:156], atol=2e-5)
+    np.testing.assert_allclose(shown(made, slices), wanted[:, :, rows, columns], atol=2e-5)
 
 
 def test_sizes_may_stay_open():
@@ -96,3 +101,14 @@ def test_the_resizes_are_found_again_and_are_no_interpolation():
 def test_a_resize_of_another_kind_is_refused():
     with pytest.raises(InternalError, match="of the kind"):
         gather_resizes(model("cubic", "half_pixel"))
+
+
+def test_a_margin_that_is_computed_is_refused():
+    slices = ops.parameter([-1, 2, -1, -1], np.float32, name="slices")
+    resized = resize(slices, "linear_onnx", "half_pixel")
+    half = ops.divide(ops.shape_of(slices, "i64"), ops.constant(np.int64(2)))
+    start = ops.gather(half, ops.constant(np.array([2], np.int64)), ops.constant(np.int64(0)))
+    one, last = (ops.constant(np.array([n], np.int64)) for n in (1, SIZE_PX[0]))
+    left = ops.slice(resized, start, last, one, ops.constant(np.array([2], np.int64)))
+    with pytest.raises(InternalError, match="a margin that constants do not tell"):
+        gather_resizes(ov.Model([left.output(0)], [slices]))

@@ -216,9 +216,9 @@ class BundleCandidate:
 
     def _in_view(self, evidence: NDArray[np.float32]) -> NDArray[np.float32]:
         """Cut off the margin that the network does not see and prepared images do not have."""
-        cell_px = self._about.input.frame_px[0] // evidence.shape[1]
-        rows, columns = (edge // cell_px for edge in self._about.input.network_margin_px)
-        height, width = evidence.shape[1:]
+        preprocessing, (height, width) = self._preprocessing(), evidence.shape[1:]
+        height_in_view = height * preprocessing.size_px[0] // preprocessing.frame_px[0]
+        rows, columns = preprocessing.margin_cells(height_in_view)
         return evidence[:, rows : height - rows, columns : width - columns]
 
     def _scores(self, patient: PreparedPatient) -> NDArray[np.float32]:
