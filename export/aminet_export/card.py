@@ -10,6 +10,7 @@ from aminet_export.isa_sweep import sweep_table
 from aminet_export.parity import parity_table
 from aminet_export.plan import Verdict
 from aminet_runtime.engines.openvino_import import ISA_CAP
+from aminet_runtime.input_contract import NO_MARGIN_PX, InputContract
 from aminet_runtime.metadata import Approach, Metadata, Precision
 from aminet_train.fitting.starting_network import HUB_WEIGHTS, NO_WEIGHTS
 from aminet_train.metrics import LEVELS
@@ -96,9 +97,22 @@ def _limits(metadata: Metadata, contents: BundleContents, words: "_Words") -> st
         else "- Patients of another scanner or another clinic may be read worse.",
         "- A region that is not flagged may hold a clot all the same.",
         f"- {words.subject} has seen pixels of {pixel_mm:.2f} and slices of {slice_mm:.2f} mm.",
+        *_view(metadata.input),
         words.limits or _start(contents),
     ]
     return "## Limits\n\n" + "\n".join(lines) + "\n"
+
+
+def _view(contract: InputContract) -> list[str]:
+    """Say how much of a slice the network sees, where it is not all."""
+    if contract.network_margin_px == NO_MARGIN_PX:
+        return []
+    rows, columns = (
+        f"{100 * seen / whole:.0f} %"
+        for seen, whole in zip(contract.network_size_px, contract.frame_px, strict=True)
+    )
+    seen = f"{rows} of its rows and {columns} of its columns"
+    return [f"- The network sees the middle of the slice, {seen}, and no clot beyond."]
 
 
 def _start(contents: BundleContents) -> str:

@@ -43,6 +43,7 @@ def test_a_bundle_that_sees_the_middle_of_the_slice_is_as_its_checkpoint(
     report = export_bundle(plan)
     bundle = Bundle.open(plan.output)
     assert bundle.metadata.input.frame_px == (96, 96)
+    assert "67 % of its rows and 67 % of its columns" in (plan.output / "README.md").read_text()
     assert report.verdict.preprocessing_difference < 0.51 / 255
     with Session.open(bundle, threads=1) as session:
         evidence = session.answer(np.zeros((1, 96, 96), np.float32)).evidence
