@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aminet_runtime.bundle import MODEL_XML, Bundle
-from aminet_runtime.ensemble_bundle import MEMBERS_FOLDER, is_ensemble
-from aminet_runtime.errors import InputUnsupported, UsageError
+from aminet_runtime.errors import InputUnsupported
 from aminet_runtime.patient import Channel, PatientFolder
 from aminet_runtime.volume import Volume
 
@@ -67,28 +66,13 @@ class Task:
         """Open a bundle and find what it reads of a patient.
 
         Raises:
-            UsageError: It is an ensemble.
+            ModelInvalid: It is an ensemble, or no bundle at all.
         """
-        require_one_network(bundle_dir)
         bundle = Bundle.open(bundle_dir)
         folder = PatientFolder.open(patient)
         volumes = tuple(folder.path_of(channel) for channel in bundle.metadata.input.channels)
         with Volume.open(volumes[0]) as volume:
             return cls(patient, bundle, volumes, volume.shape)
-
-
-def require_one_network(bundle_dir: Path) -> None:
-    """Refuse an ensemble: what is measured, or written down for ports, is one network.
-
-    Raises:
-        UsageError: The folder is one.
-    """
-    if is_ensemble(bundle_dir):
-        raise UsageError(
-            "this is an ensemble, not a bundle of one network",
-            path=bundle_dir,
-            hint=f"name one of its members, which lie in {MEMBERS_FOLDER}",
-        )
 
 
 def require_plain(task: Task) -> None:

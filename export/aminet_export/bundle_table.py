@@ -16,9 +16,9 @@ from typing import Any
 from aminet_export.ensemble_contents import VOTES
 from aminet_export.judge import shipped_stage
 from aminet_export.receipts import PARITY
-from aminet_runtime.bundle import Bundle
+from aminet_runtime.bundle import Bundle, is_ensemble
 from aminet_runtime.engines.openvino import OpenVinoEngine, OpenVinoNetwork
-from aminet_runtime.ensemble_bundle import EnsembleBundle, is_ensemble
+from aminet_runtime.ensemble_bundle import EnsembleBundle
 from aminet_runtime.selftest import read_selftest
 
 ROUNDS = 30

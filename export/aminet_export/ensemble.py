@@ -27,8 +27,8 @@ from aminet_export.pipeline import export_bundle
 from aminet_export.plan import ExportPlan, Listeners
 from aminet_export.source import cohorts_for
 from aminet_export.steps import StepLog, StepReport
-from aminet_runtime.bundle import Bundle
-from aminet_runtime.ensemble_bundle import MEMBERS_FOLDER, EnsembleBundle
+from aminet_runtime.bundle import MEMBERS_FOLDER, Bundle
+from aminet_runtime.ensemble_bundle import EnsembleBundle
 from aminet_runtime.errors import InputInconsistent
 from aminet_runtime.metadata import Precision
 from aminet_runtime.publish import publish_folder

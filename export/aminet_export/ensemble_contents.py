@@ -8,9 +8,8 @@ from typing import Any
 
 from aminet_export.ensemble_votes import Voted
 from aminet_export.metadata import DISCLAIMER, ON_PHANTOMS
-from aminet_runtime.bundle import METADATA, README, Bundle
+from aminet_runtime.bundle import MEMBERS_FOLDER, METADATA, README, Bundle
 from aminet_runtime.ensemble_bundle import (
-    MEMBERS_FOLDER,
     EnsembleMetadata,
     member_entry,
     write_ensemble_checksums,

@@ -15,6 +15,9 @@ from aminet_runtime.bundle_files import read_manifest, read_verified, verify, wr
 from aminet_runtime.errors import ModelInvalid, ModelUntrusted
 from aminet_runtime.metadata import Metadata
 
+MEMBERS_FOLDER = "members"
+"""Where an ensemble holds its bundles; a bundle of one network has no folder in it."""
+
 MODEL_XML = "model.xml"
 MODEL_BIN = "model.bin"
 MODEL_ONNX = "model.onnx"
@@ -27,6 +30,7 @@ DEFAULT_BUNDLE = "mobilenetv2-int8"
 
 CASE_NO_DEFAULT = 4
 CASE_INCOMPLETE = 5
+CASE_ENSEMBLE = 7
 CASE_ID = 7
 
 
@@ -53,11 +57,13 @@ class Bundle:
         """Read a bundle and verify all of its files.
 
         Raises:
-            ModelInvalid: The folder is no bundle, or its metadata cannot be read.
+            ModelInvalid: The folder is no bundle or an ensemble of some, or its metadata cannot be
+                read.
             ModelUntrusted: A file is missing, was changed, or is no regular file in the folder.
             ModelIncompatible: The bundle was made for another version of the runtime.
         """
         folder = Path(path)
+        _require_one_network(folder)
         hashes = read_manifest(folder)
         metadata_json, model_xml, model_bin = (
             read_verified(folder, name, hashes=hashes) for name in (METADATA, MODEL_XML, MODEL_BIN)
@@ -78,6 +84,11 @@ class Bundle:
     def name(self) -> str:
         """The bundle's own name, whatever its folder is called."""
         return self.metadata.name
+
+
+def is_ensemble(folder: Path) -> bool:
+    """Whether a folder is laid out as an ensemble; its content is not looked at."""
+    return (folder / MEMBERS_FOLDER).is_dir()
 
 
 def model_id(model_xml: bytes, model_bin: bytes) -> str:
@@ -120,6 +131,17 @@ def default_bundle_path() -> Path:
             hint="name one with --bundle",
         )
     return path
+
+
+def _require_one_network(folder: Path) -> None:
+    if is_ensemble(folder):
+        raise ModelInvalid(
+            "this is an ensemble, not a bundle of one network",
+            case=CASE_ENSEMBLE,
+            path=folder,
+            hint=f"name one of its members, which lie in {MEMBERS_FOLDER}; aminet-run and "
+            "EnsembleSession run all of them",
+        )
 
 
 def _require_id(metadata: Metadata, found: str, *, path: Path) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from aminet_runtime.bundle import METADATA, README, Bundle
+from aminet_runtime.bundle import MEMBERS_FOLDER, METADATA, README, Bundle
 from aminet_runtime.bundle_files import (
     MANIFEST,
     hash_file,
@@ -29,7 +29,6 @@ from aminet_runtime.track_record import SHA256
 from aminet_runtime.vote import votes_needed
 
 SCHEMA = "aminet.ensemble-bundle/1"
-MEMBERS_FOLDER = "members"
 FEWEST_MEMBERS = 3
 
 CASE_METADATA = 30
@@ -154,11 +153,6 @@ class EnsembleBundle:
     def name(self) -> str:
         """The ensemble's own name, whatever its folder is called."""
         return self.metadata.name
-
-
-def is_ensemble(folder: Path) -> bool:
-    """Whether a folder is laid out as an ensemble; its content is not looked at."""
-    return (folder / MEMBERS_FOLDER).is_dir()
 
 
 def member_entry(member: Path) -> MemberEntry:

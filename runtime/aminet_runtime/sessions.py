@@ -3,8 +3,8 @@
 
 from pathlib import Path
 
+from aminet_runtime.bundle import is_ensemble
 from aminet_runtime.engines.choice import EngineName
-from aminet_runtime.ensemble_bundle import is_ensemble
 from aminet_runtime.ensemble_session import EnsembleSession
 from aminet_runtime.session import Session
 

@@ -141,7 +141,7 @@ def test_what_stands_beside_one_thread_gets_one_core(verb, capsys):
 def test_an_ensemble_is_refused_before_anything_is_measured(verb, write_patient, tmp_path, capsys):
     ensemble = tmp_path / "vote"
     (ensemble / "members" / "a").mkdir(parents=True)
-    assert main([verb, "--patient", str(write_patient()), "--bundle", str(ensemble)]) == 2
+    assert main([verb, "--patient", str(write_patient()), "--bundle", str(ensemble)]) == 20
     said = capsys.readouterr().err
     assert "vote: this is an ensemble" in said
     assert "name one of its members" in said

@@ -14,7 +14,7 @@ from aminet_benchmarks.conformance.head import SHAPE, make_head, write_head
 from aminet_benchmarks.conformance.kit import write_kit
 from aminet_runtime import Session
 from aminet_runtime.decision import find_regions
-from aminet_runtime.errors import GateFailed, InputDamaged, UsageError
+from aminet_runtime.errors import GateFailed, InputDamaged, ModelInvalid, UsageError
 from aminet_runtime.patient import Channel
 from aminet_runtime.volume import Volume
 
@@ -193,7 +193,7 @@ def test_no_kit_is_written_for_channels_that_are_not_in_hu(build_bundle, tmp_pat
 
 def test_no_kit_is_written_for_an_ensemble(tmp_path):
     (tmp_path / "vote" / "members" / "a").mkdir(parents=True)
-    with pytest.raises(UsageError, match=r"vote: this is an ensemble.*name one of its members"):
+    with pytest.raises(ModelInvalid, match=r"vote: this is an ensemble.*name one of its members"):
         write_kit(tmp_path / "vote", tmp_path / "kit")
     assert not (tmp_path / "kit").exists()
 

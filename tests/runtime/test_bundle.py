@@ -97,6 +97,12 @@ def test_each_changed_length_is_noticed(copied, name, change):
         Bundle.open(copied)
 
 
+def test_ensemble_is_named_as_one(tmp_path):
+    (tmp_path / "vote" / "members" / "a").mkdir(parents=True)
+    with pytest.raises(ModelInvalid, match=r"vote: this is an ensemble.*name one of its members"):
+        Bundle.open(tmp_path / "vote")
+
+
 @pytest.mark.parametrize("name", [*REQUIRED_FILES, "calibration.json"])
 def test_missing_file_is_named(copied, name):
     (copied / name).unlink()

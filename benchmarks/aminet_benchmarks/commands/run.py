@@ -21,7 +21,7 @@ from aminet_benchmarks.commands.options import (
     to_json,
     write_outputs,
 )
-from aminet_runtime.bundle import default_bundle_path
+from aminet_runtime.bundle import Bundle, default_bundle_path
 from aminet_runtime.console import command_parser, progress_bar
 
 PROG = "aminet-benchmark run"
@@ -45,10 +45,10 @@ def main(argv: Sequence[str]) -> int:
 def _run(options: argparse.Namespace, command: str) -> int:
     from aminet_benchmarks.machine import describe_machine, isa_environment, machine_line
     from aminet_benchmarks.measure import run_interleaved
-    from aminet_benchmarks.ways import our_command, require_one_network
+    from aminet_benchmarks.ways import our_command
 
     bundle = options.bundle or default_bundle_path()
-    require_one_network(bundle)
+    Bundle.open(bundle)  # before a phantom is made, what every process would refuse
     cores = cores_of(options)
     require_place(options.output)
     threads = len(cores)

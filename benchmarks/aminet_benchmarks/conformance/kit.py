@@ -25,7 +25,6 @@ from aminet_benchmarks.conformance.head import (
     make_head,
     write_head,
 )
-from aminet_benchmarks.ways import require_one_network
 from aminet_runtime import Session
 from aminet_runtime.decision import DecisionRule, find_regions
 from aminet_runtime.engines.choice import EngineName
@@ -62,11 +61,11 @@ def write_kit(bundle: Path, out: Path, *, engine: EngineName = EngineName.OPENVI
         The file that says all.
 
     Raises:
-        UsageError: The bundle is an ensemble, or reads a SPIRAL map.
+        UsageError: The bundle reads a SPIRAL map.
+        ModelInvalid: The bundle is an ensemble.
         GateFailed: A fault would not show, since the network hardly looks at these slices.
         OutputExists: There is a folder with something in it.
     """
-    require_one_network(bundle)
     with Session.open(bundle, threads=1, engine=engine) as session, publish_folder(out) as folder:
         metadata = session.bundle.metadata
         _require_phases(metadata)
