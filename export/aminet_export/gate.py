@@ -76,7 +76,7 @@ def require_accuracy(
         f"{precision} loses more than {max_drop:g} of F1 on {patients} test patients: {figures}"
         + (f"; most of the error is made by {layers}" if layers else ""),
         case=CASE_ACCURACY,
-        hint=_hint(drops, max_drop),
+        hint=_hint(drops, max_drop, precision),
     )
 
 
@@ -95,9 +95,11 @@ def require_float_agreement(difference: float, names: Sequence[str]) -> None:
         )
 
 
-def _hint(drops: Drops, max_drop: float) -> str:
+def _hint(drops: Drops, max_drop: float, precision: Precision) -> str:
     """Tell a loss from too few patients to know."""
+    wider = "fp16 or fp32" if precision is Precision.INT8 else "fp32"
     failing = [drop for drop in drops.values() if drop.drop > max_drop]
     if all(drop.low <= max_drop for drop in failing):
-        return "the interval holds the allowed loss: measure on more test patients, or ship fp16"
-    return "ship fp16 or fp32, or train longer before quantising"
+        unsure = "the interval holds the allowed loss"
+        return f"{unsure}: measure on more test patients, or ship {wider}"
+    return f"ship {wider}, or train longer"

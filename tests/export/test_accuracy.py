@@ -68,12 +68,12 @@ def drops(loss, *, low=0.0, high=0.2):
     }
 
 
-def judge(loss, **interval):
+def judge(loss, *, precision=Precision.INT8, **interval):
     require_accuracy(
         drops(loss, **interval),
         max_drop=0.01,
         patients=40,
-        precision=Precision.INT8,
+        precision=precision,
         worst=[LayerGain(name, 0.1) for name in ("first", "second", "third", "fourth")],
     )
 
@@ -106,6 +106,13 @@ def test_gate_refuses_a_float_network_that_finds_nothing():
 def test_gate_tells_too_few_patients_from_a_loss():
     with pytest.raises(GateFailed, match="measure on more test patients"):
         judge(0.05, low=-0.02)
+
+
+@pytest.mark.parametrize("low", [0.02, -0.02])
+def test_gate_advises_a_precision_that_loses_less(low):
+    with pytest.raises(GateFailed, match=r"ship fp32") as refused:
+        judge(0.05, low=low, precision=Precision.FP16)
+    assert "ship fp16" not in str(refused.value)
 
 
 def test_a_gain_at_one_level_does_not_pay_for_a_loss_at_the_other():
