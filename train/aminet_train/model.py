@@ -29,7 +29,8 @@ class DeployableModel(nn.Module):
         return logits.sigmoid(), self._of_whole_slice(evidence.sigmoid())
 
     def _of_whole_slice(self, evidence: Tensor) -> Tensor:
-        rows, columns = self.preprocessing.config.margin_cells(evidence.shape[2])
+        map_height = int(evidence.shape[2])  # TorchScript's tracing makes it a tensor
+        rows, columns = self.preprocessing.config.margin_cells(map_height)
         return F.pad(evidence, (columns, columns, rows, rows)) if rows or columns else evidence
 
 
