@@ -9,12 +9,12 @@ float bundle.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aminet_train.judging.answers import PatientAnswer, answer, count_patients
+from aminet_train.levels import Level
 from aminet_train.metrics import Counts, f1_difference_interval, total
 from aminet_train.thresholds import ChosenRule
 
@@ -23,13 +23,6 @@ Scores = Sequence[NDArray[np.float32]]
 
 Labels = Sequence[NDArray[np.uint8]]
 """For each patient, [Z, 15]."""
-
-
-class Level(StrEnum):
-    """Over which pairs F1 is taken."""
-
-    SLICE = "slice"
-    PATIENT = "patient"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from aminet_runtime.engines.openvino_import import ISA_CAP
 from aminet_runtime.input_contract import NO_MARGIN_PX, InputContract
 from aminet_runtime.metadata import Approach, Metadata, Precision
 from aminet_train.fitting.starting_network import HUB_WEIGHTS, NO_WEIGHTS
-from aminet_train.metrics import LEVELS
+from aminet_train.levels import Level
 
 
 def model_card(metadata: Metadata, contents: BundleContents) -> str:
@@ -232,7 +232,7 @@ def _metrics_table(metrics: Mapping[Precision, dict[str, Any]]) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for precision, report in metrics.items():
-        for level in LEVELS:
+        for level in Level:
             values = report[level]
             low, high = values["f1_ci95"]
             exact = f"{values['exact']:.2f}" if "exact" in values else ""

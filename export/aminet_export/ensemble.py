@@ -34,7 +34,7 @@ from aminet_runtime.metadata import Precision
 from aminet_runtime.publish import publish_folder
 from aminet_train.checkpoint import load_info
 from aminet_train.ensemble import Ensemble, Member, load_ensemble
-from aminet_train.metrics import LEVELS
+from aminet_train.levels import Level
 from aminet_train.networks import Approach
 
 CASE_LEAKING = 23
@@ -155,5 +155,5 @@ def _write(folder: Path, answers: Sequence[MemberAnswers], voted: Voted, plan: E
 
 
 def _f1(voted: Voted) -> str:
-    levels = (f"{level} F1 {voted.shipped[level]['f1']:.3f}" for level in LEVELS)
+    levels = (f"{level} F1 {voted.shipped[level]['f1']:.3f}" for level in Level)
     return f"{', '.join(levels)} on {voted.patient_count} test patients"

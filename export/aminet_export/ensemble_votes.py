@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aminet_export.accuracy import Decided, Drops, Level, answer_counts, drops_between
+from aminet_export.accuracy import Decided, Drops, answer_counts, drops_between
 from aminet_export.gate import require_accuracy
 from aminet_export.plan import ExportReport
 from aminet_export.source import each_once
@@ -21,6 +21,7 @@ from aminet_train.cohort.prepared_patient import PreparedPatient
 from aminet_train.cohort.splits import Split
 from aminet_train.judging.answers import PatientAnswer, answer, evaluate_answers, vote
 from aminet_train.judging.candidates import open_candidate
+from aminet_train.levels import Level
 
 CASE_OTHER_PATIENTS = 27
 CASE_SEEN = 28

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from aminet_export.accuracy import Decided, Labels, Level, flagged_regions, patient_counts
+from aminet_export.accuracy import Decided, Labels, flagged_regions, patient_counts
+from aminet_train.levels import Level
 from aminet_train.metrics import total
 from aminet_train.thresholds import ChosenRule
 

@@ -2,11 +2,12 @@
 import numpy as np
 import pytest
 
-from aminet_export.accuracy import Decided, Drop, Level, f1_drops, largest_drop
+from aminet_export.accuracy import Decided, Drop, f1_drops, largest_drop
 from aminet_export.gate import exceeds, require_accuracy, require_findings, require_float_agreement
 from aminet_export.layers import LayerGain
 from aminet_runtime.errors import GateFailed
 from aminet_runtime.metadata import Precision
+from aminet_train.levels import Level
 from aminet_train.thresholds import ChosenRule
 
 RULE = ChosenRule((0.5,) * 15, 0.5, 1)

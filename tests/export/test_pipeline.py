@@ -5,7 +5,6 @@ import numpy as np
 import onnx
 import pytest
 
-from aminet_export.accuracy import Level
 from aminet_export.isa_sweep import ISA_FLAGS, available_isas, sweep_table
 from aminet_export.onnx_graph import OPSET
 from aminet_export.pipeline import export_bundle
@@ -16,6 +15,7 @@ from aminet_runtime.engines.openvino import OpenVinoEngine
 from aminet_runtime.engines.openvino_import import shared_core
 from aminet_runtime.metadata import Precision
 from aminet_runtime.selftest import read_selftest
+from aminet_train.levels import Level
 from aminet_train.networks import Approach
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # inside torch.onnx and nncf

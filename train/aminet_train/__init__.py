@@ -18,6 +18,7 @@ and what they share:
     preprocessing   raw HU to network input: the torch module that is also inside the exported graph
     thresholds      decision rule from validation scores
     metrics         counts, precision, recall, F1, average precision at slice and patient level
+    levels          the names of the two levels
     provenance      what made a checkpoint or a bundle: versions and the git commit
     settings        TOML to frozen dataclasses and back; an unknown key is an error
     workers         several processes, none of which outlives its parent

@@ -13,9 +13,6 @@ from numpy.typing import NDArray
 from torch import from_numpy
 from torchmetrics.functional.classification import binary_average_precision
 
-LEVELS = ("slice", "patient")
-"""What a pair may be of, beside its region: the keys of every report."""
-
 BOOTSTRAP_ROUNDS = 1000
 CONFIDENCE = 0.95
 

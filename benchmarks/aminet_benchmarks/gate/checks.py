@@ -8,7 +8,7 @@ from enum import StrEnum
 from aminet_benchmarks.gate.limits import Answers, Hard, Limits, Memory, Time
 from aminet_benchmarks.gate.sampling import Estimate
 from aminet_runtime.errors import GateFailed
-from aminet_train.metrics import LEVELS
+from aminet_train.levels import Level
 
 CASE_LIMITS = 10
 CASE_UNDECIDED = 11
@@ -84,7 +84,7 @@ def judge(figures: Mapping[str, Estimate], limits: Limits) -> list[Check]:
     checks = []
     for section in (limits.hard, limits.time, limits.memory, limits.answers):
         for name, limit in asdict(section).items():
-            names = [f"{name}, {level}s" for level in LEVELS] if name == F1_DROP else [name]
+            names = [f"{name}, {level}s" for level in Level] if name == F1_DROP else [name]
             if limit is not None:
                 checks += [Check(n, limit, _reason(section, n), figures.get(n)) for n in names]
     return checks

@@ -20,7 +20,8 @@ from aminet_runtime.bundle import MODEL_ONNX, Bundle
 from aminet_runtime.errors import ModelInvalid
 from aminet_train.cohort.folder_source import FolderSource
 from aminet_train.judging.answers import affected_regions
-from aminet_train.metrics import LEVELS, Counts, count, total
+from aminet_train.levels import Level
+from aminet_train.metrics import Counts, count, total
 
 ENGINES = ("onnxruntime", "openvino")
 
@@ -61,7 +62,7 @@ def measure_drops(
             for level, found in _count(bundle, output, labels).items():
                 counts.setdefault((level, engine), []).append(found)
     f1 = {key: total(found).f1 for key, found in counts.items()}
-    return {level: exact(f1[level, ENGINES[0]] - f1[level, ENGINES[1]]) for level in LEVELS}
+    return {level: exact(f1[level, ENGINES[0]] - f1[level, ENGINES[1]]) for level in Level}
 
 
 def _count(bundle: Bundle, output: str, labels: NDArray[np.bool_]) -> Mapping[str, Counts]:

@@ -21,7 +21,7 @@ from aminet_benchmarks.reference.plan import (
 from aminet_benchmarks.reference.stage import Stage, read_record
 from aminet_runtime.errors import InputMissing
 from aminet_train.judging.report_tables import LEAKING
-from aminet_train.metrics import LEVELS
+from aminet_train.levels import Level
 
 LABELS: Mapping[str, str] = {
     SPIRAL: "SPIRAL threshold",
@@ -76,7 +76,7 @@ def _models(root: Path, evaluation: str) -> list[Report]:
 
 def _level_tables(models: Sequence[Report]) -> str:
     return "\n\n".join(
-        f"Pairs of {level} and region:\n\n{_result_table(models, level)}" for level in LEVELS
+        f"Pairs of {level} and region:\n\n{_result_table(models, level)}" for level in Level
     )
 
 
@@ -142,7 +142,7 @@ def _twin_table(models: Sequence[Report]) -> str:
             f"{values['flags_that_stay']:.0%}",
         ]
         for model in models
-        for level, values in ((level, model["twins"][level]) for level in LEVELS)
+        for level, values in ((level, model["twins"][level]) for level in Level)
     )
     return _table(columns, rows)
 

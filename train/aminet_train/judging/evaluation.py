@@ -23,7 +23,8 @@ from aminet_train.judging.candidates import Candidate, CheckpointCandidate, open
 from aminet_train.judging.curves import calibration_error, reliability
 from aminet_train.judging.saved_scores import save_scores
 from aminet_train.judging.twins import pair_twins, twin_figures
-from aminet_train.metrics import LEVELS, f1_difference_interval, total
+from aminet_train.levels import Level
+from aminet_train.metrics import f1_difference_interval, total
 from aminet_train.networks import Approach
 
 MAIN_COHORT = "data"
@@ -290,7 +291,7 @@ def _compare(first: Judged, second: Judged) -> dict[str, Any]:
         count_patients(one.ordered(), [p.labels_here for p in one.patients])
         for one in (first, second)
     ]
-    for place, level in enumerate(LEVELS):
+    for place, level in enumerate(Level):
         one, other = counts[0][place], counts[1][place]
         result[level] = {
             "f1_difference": total(one).f1 - total(other).f1,

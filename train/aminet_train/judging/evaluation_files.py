@@ -14,7 +14,7 @@ from aminet_train.judging.evaluation import Evaluation, Judged
 from aminet_train.judging.examples import examples_picture, some_hits, worst_mistakes
 from aminet_train.judging.plots import precision_recall_plot, reliability_plot
 from aminet_train.judging.report_tables import LEAKING, markdown_report
-from aminet_train.metrics import LEVELS
+from aminet_train.levels import Level
 
 REPORT_JSON = "report.json"
 REPORT_MARKDOWN = "report.md"
@@ -65,22 +65,22 @@ def file_name(label: str) -> str:
 def _precision_recall(evaluation: Evaluation) -> bytes:
     curves = {
         level: {one.candidate.label: _curve(one, level) for one in evaluation.main}
-        for level in LEVELS
+        for level in Level
     }
     points = {
         level: {
             one.candidate.label: (one.report[level]["recall"], one.report[level]["precision"])
             for one in evaluation.main
         }
-        for level in LEVELS
+        for level in Level
     }
     title = _title(f"Precision and recall, {evaluation.split} patients", *evaluation.main)
     return precision_recall_plot(curves, points, title=title)
 
 
-def _curve(one: Judged, level: str) -> PrecisionRecallCurve:
+def _curve(one: Judged, level: Level) -> PrecisionRecallCurve:
     truth = [patient.labels_here.astype(bool) for patient in one.patients]
-    if level == "slice":
+    if level is Level.SLICE:
         scores = np.concatenate([answer.slice_scores for answer in one.ordered()])
         return precision_recall_curve(scores, np.concatenate(truth))
     scores = np.stack([answer.region_scores for answer in one.ordered()])
@@ -100,7 +100,7 @@ def _reliability(evaluation: Evaluation) -> bytes | None:
             ]
             for one in scored
         }
-        for level in LEVELS
+        for level in Level
     }
     return reliability_plot(bins, title=_title("Reliability of the scores", *scored))
 

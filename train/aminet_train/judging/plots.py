@@ -17,6 +17,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from numpy.typing import NDArray
 
 from aminet_train.judging.curves import PrecisionRecallCurve, ReliabilityBin
+from aminet_train.levels import Level
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("-", "--", "-.", ":")
@@ -27,8 +28,8 @@ INK = "0.45"
 
 
 def precision_recall_plot(
-    curves: Mapping[str, Mapping[str, PrecisionRecallCurve]],
-    points: Mapping[str, Mapping[str, tuple[float, float]]],
+    curves: Mapping[Level, Mapping[str, PrecisionRecallCurve]],
+    points: Mapping[Level, Mapping[str, tuple[float, float]]],
     *,
     title: str,
 ) -> bytes:
@@ -56,7 +57,7 @@ def precision_recall_plot(
 
 
 def reliability_plot(
-    bins: Mapping[str, Mapping[str, Sequence[ReliabilityBin]]], *, title: str
+    bins: Mapping[Level, Mapping[str, Sequence[ReliabilityBin]]], *, title: str
 ) -> bytes:
     """Draw how often a score comes true, one panel a level, one line a model.
 

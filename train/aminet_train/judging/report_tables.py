@@ -7,7 +7,7 @@ from typing import Any
 
 from aminet_runtime.text_table import align
 from aminet_train.judging.evaluation import MAIN_COHORT, Evaluation, Judged
-from aminet_train.metrics import LEVELS
+from aminet_train.levels import Level
 
 LEAKING = "leaking: slices of one patient on both sides"
 ZERO_NOTE = "0/0 counts as 0. Intervals: 95 % bootstrap over patients."
@@ -55,7 +55,7 @@ def main_table(evaluation: Evaluation) -> Table:
             *_figures(one.report[level]),
         ]
         for one in evaluation.judged
-        for level in LEVELS
+        for level in Level
     ]
     patients = evaluation.main[0].report["patients"]
     title = _titled(f"Results on {patients} {evaluation.split} patients", evaluation.leaking)
@@ -130,7 +130,7 @@ def _with_interval(values: dict[str, Any], name: str) -> str:
 def _difference_table(evaluation: Evaluation) -> Table:
     rows = []
     for comparison in evaluation.comparisons:
-        for level in LEVELS:
+        for level in Level:
             names = [comparison["first"], comparison["second"], level]
             values = comparison[level]
             if values is None:
@@ -155,7 +155,7 @@ def _twin_table(judged: Sequence[Judged]) -> Table:
             f"{values['flags_that_stay']:.1%}",
         ]
         for one in judged
-        for level in LEVELS
+        for level in Level
         for values in [one.report["twins"][level]]
     ]
     header = ["model", "level", "flags", "on twins", "true flags that vanish", "flags that stay"]
