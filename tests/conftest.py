@@ -9,6 +9,7 @@ These tests also run on the built wheel in an environment without torch, so this
 and OpenVINO only.
 """
 
+import errno
 import gzip
 import io
 import json
@@ -85,6 +86,16 @@ class BundleRecipe:
     @property
     def planes(self) -> int:
         return len(self.channels) * self.window
+
+
+@pytest.fixture
+def no_process_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the system refuse every further process, as it does at a limit."""
+
+    def refuse(_process: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr("multiprocessing.context.SpawnProcess._Popen", staticmethod(refuse))
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Patients at once: the same results as one after the other, and no process is left behind."""
 
-import errno
 import json
 import multiprocessing
 import os
@@ -193,12 +192,8 @@ def test_run_ends_where_no_worker_lives(bundle_path, write_patient, tmp_path):
     assert (tmp_path / "doomed").read_text() == str(99 - jobs.MAX_VAIN_DEATHS - 1)
 
 
-def test_worker_that_cannot_start_ends_the_run(bundle_path, cohort, monkeypatch, capsys):
-    def refuse(_process):
-        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
-
-    monkeypatch.setattr("multiprocessing.context.SpawnProcess._Popen", staticmethod(refuse))
-
+@pytest.mark.usefixtures("no_process_starts")
+def test_worker_that_cannot_start_ends_the_run(bundle_path, cohort, capsys):
     assert main([*map(str, cohort), "--bundle", str(bundle_path), "--jobs", "2"]) == 40
     assert capsys.readouterr().err == (
         "aminet-run: error[E4007]: the system starts no further process "

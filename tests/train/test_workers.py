@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-import errno
 import math
 import os
 
@@ -20,10 +19,7 @@ def test_a_process_that_died_is_an_error_with_a_hint():
         list(parallel_map(os._exit, [9, 9], jobs=2))
 
 
-def test_a_process_that_cannot_start_is_an_error_with_a_hint(monkeypatch):
-    def refuse(_process):
-        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
-
-    monkeypatch.setattr("multiprocessing.context.SpawnProcess._Popen", staticmethod(refuse))
+@pytest.mark.usefixtures("no_process_starts")
+def test_a_process_that_cannot_start_is_an_error_with_a_hint():
     with pytest.raises(BudgetExceeded, match=r"no further process .*unavailable.*fewer --jobs"):
         list(parallel_map(math.sqrt, [4, 9], jobs=2))

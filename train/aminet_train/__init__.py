@@ -22,6 +22,7 @@ and what they share:
     provenance      what made a checkpoint or a bundle: versions and the git commit
     settings        TOML to frozen dataclasses and back; an unknown key is an error
     workers         several processes, none of which outlives its parent
+    process_pool    processes that work on many items, and what can go wrong with them
 
 Array convention: slices are [C, H, W] or [N, C, H, W], canonical LPS (rows from anterior to
 posterior, columns from the patient's right to left); scores and labels are [Z, 15].

@@ -4,15 +4,12 @@
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import connection, parent_process
 from typing import TypeVar
 
 import torch
 
-from aminet_runtime.errors import InternalError
-from aminet_runtime.worker_start import as_start_errors
+from aminet_train.process_pool import answers_of, process_pool
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -37,21 +34,8 @@ def parallel_map(
     if jobs == 1 or len(items) < 2:
         yield from map(function, items)
         return
-    with _pool(min(jobs, len(items))) as pool:
-        try:
-            with as_start_errors():  # the processes start as they are given something to do
-                answers = pool.map(function, items)
-            yield from answers
-        except BrokenProcessPool as cause:
-            raise InternalError(
-                "a process died, perhaps for want of memory", hint="use fewer --jobs"
-            ) from cause
-
-
-def _pool(jobs: int) -> ProcessPoolExecutor:
-    # forked processes would inherit torch's threads without their state
-    with as_start_errors():
-        return ProcessPoolExecutor(jobs, get_context("spawn"), initializer=_start_worker)
+    with process_pool(min(jobs, len(items)), _start_worker) as pool:
+        yield from answers_of(pool, function, items)
 
 
 def _start_worker() -> None:

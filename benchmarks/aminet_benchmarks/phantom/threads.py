@@ -3,15 +3,12 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context
 from typing import Any, TypeVar
 
 from threadpoolctl import threadpool_limits
 
-from aminet_runtime.errors import InternalError
-from aminet_runtime.worker_start import as_start_errors
+from aminet_train.process_pool import answers_of, process_pool
 
 _Made = TypeVar("_Made")
 
@@ -35,9 +32,7 @@ def single_threaded_workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
     Raises:
         BudgetExceeded: The system gives them no pipe or semaphore.
     """
-    with as_start_errors():
-        pool = ProcessPoolExecutor(jobs, get_context("spawn"), initializer=use_one_thread)
-    with pool:
+    with process_pool(jobs, use_one_thread) as pool:
         try:
             yield pool
         except BaseException:
@@ -64,11 +59,4 @@ def map_single_threaded(
             yield from map(make, *arguments)
         return
     with single_threaded_workers(jobs) as pool:
-        try:
-            with as_start_errors():  # the processes start as they are given something to do
-                made = pool.map(make, *arguments)
-            yield from made
-        except BrokenProcessPool as cause:
-            raise InternalError(
-                "a process died, perhaps for want of memory", hint="use fewer --jobs"
-            ) from cause
+        yield from answers_of(pool, make, *arguments)

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-import errno
 import math
 import os
 
@@ -25,10 +24,7 @@ def test_a_worker_that_is_killed_ends_in_one_line():
         list(map_single_threaded(os._exit, [9, 9], jobs=2))
 
 
-def test_a_worker_that_cannot_start_ends_in_one_line(monkeypatch):
-    def refuse(_process):
-        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
-
-    monkeypatch.setattr("multiprocessing.context.SpawnProcess._Popen", staticmethod(refuse))
+@pytest.mark.usefixtures("no_process_starts")
+def test_a_worker_that_cannot_start_ends_in_one_line():
     with pytest.raises(BudgetExceeded, match=r"no further process .*unavailable.*fewer --jobs"):
         list(map_single_threaded(math.sqrt, [4, 9], jobs=2))
