@@ -7,7 +7,12 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from aminet_train.metrics import count
-from aminet_train.thresholds import best_threshold, choose_rule, fitted_thresholds
+from aminet_train.thresholds import (
+    best_threshold,
+    choose_rule,
+    fitted_threshold,
+    fitted_thresholds,
+)
 
 LEVELS = st.sampled_from([0.0, 0.125, 0.25, 0.5, 0.75, 1.0])
 SCORED_PAIRS = st.integers(1, 30).flatmap(
@@ -74,6 +79,22 @@ def test_one_patient_more_moves_fitted_thresholds_less_than_the_best_one():
         return np.std(rules, axis=0).mean()
 
     assert spread(fitted_thresholds) < spread(lambda *pairs: best_threshold(*pairs)[0])
+
+
+def test_one_patient_more_moves_the_common_threshold_of_slices_less_than_the_best_one():
+    scores, truth = ranked_pairs(40)
+
+    def spread(choose):
+        thresholds = [choose(np.delete(scores, k, 0), np.delete(truth, k, 0)) for k in range(8)]
+        return np.std(thresholds)
+
+    assert spread(fitted_threshold) < spread(lambda *pairs: best_threshold(*pairs)[0])
+
+
+def test_the_common_threshold_is_nearly_the_best_on_slices_that_did_not_choose_it():
+    threshold = fitted_threshold(*ranked_pairs(60))
+    scores, truth = ranked_pairs(2000, seed=1)
+    assert count(scores >= threshold, truth).f1 > best_threshold(scores, truth)[1] - 0.01
 
 
 def test_thresholds_follow_the_scale_of_the_scores():

@@ -43,27 +43,35 @@ def choose_rule(
     in_a_row, _f1 = best_slices_in_a_row(scores, labels)
     reached = np.stack([region_probabilities(patient, in_a_row) for patient in scores])
     affected = np.stack([patient.any(axis=0) for patient in labels])
-    slice_threshold, _f1 = best_threshold(
-        np.concatenate(scores), np.concatenate(labels).astype(bool)
-    )
-    return ChosenRule(fitted_thresholds(reached, affected), slice_threshold, in_a_row)
+    for_slices = fitted_threshold(np.concatenate(scores), np.concatenate(labels).astype(bool))
+    return ChosenRule(fitted_thresholds(reached, affected), for_slices, in_a_row)
+
+
+def fitted_threshold(scores: NDArray[np.float32], truth: NDArray[np.bool_]) -> float:
+    """Choose one threshold in (0, 1) for pairs of all regions, as `fitted_thresholds` does.
+
+    Args:
+        scores: Of pairs, in any shape.
+        truth: Of the same shape.
+    """
+    return fitted_thresholds(scores.reshape(-1, 1), truth.reshape(-1, 1))[0]
 
 
 def fitted_thresholds(
     reached: NDArray[np.float32], affected: NDArray[np.bool_]
 ) -> tuple[float, ...]:
-    """Choose each region's threshold for the best F1 that is to be expected at patient level.
+    """Choose each region's threshold for the best F1 over all pairs that is to be expected.
 
     The best threshold of a few dozen patients jumps where one of them changes. So a curve is fitted
     first, how probable a clot is at each score, and the best threshold of that curve is taken: it
     scatters less, and another engine of the same network finds nearly the same one.
 
     Args:
-        reached: Patients' region probabilities [P, 15].
-        affected: Truth [P, 15].
+        reached: Region probabilities of patients or slices, [P, R].
+        affected: Truth [P, R].
 
     Returns:
-        15 thresholds in (0, 1). All are the best common one where nothing can be fitted: no pair
+        R thresholds in (0, 1). All are the best common one where nothing can be fitted: no pair
         or every pair is affected, or all scores are alike.
 
     Source: Lipton et al., Optimal thresholding of classifiers to maximize F1 measure, ECML 2014:
@@ -87,7 +95,7 @@ class _Curve(NamedTuple):
     Attributes:
         bend: One for all regions.
         slope: One for all regions.
-        offsets: [15].
+        offsets: [R].
         probabilities: Of all pairs that it was fitted to, in any order.
     """
 
@@ -98,7 +106,7 @@ class _Curve(NamedTuple):
 
 
 def _fit_curve(scores: NDArray[np.float64], affected: NDArray[np.bool_]) -> _Curve:
-    """Fit the curve to standardised log-odds [P, 15], with offsets that are drawn towards 0."""
+    """Fit the curve to standardised log-odds [P, R], with offsets that are drawn towards 0."""
     # every reader of a checkpoint imports this module, and few choose a rule
     from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - takes 0.6 s
 

@@ -28,7 +28,7 @@ from aminet_train.judging.evaluate import score_patient
 from aminet_train.judging.spiral import spiral_scores
 from aminet_train.networks import Approach
 from aminet_train.preprocessing import SINGLE_SLICE, Preprocessing, PreprocessingConfig
-from aminet_train.thresholds import ChosenRule, best_threshold
+from aminet_train.thresholds import ChosenRule, fitted_threshold
 
 CHECKPOINT_FOLDER = "checkpoint"
 CASE_WINDOWS = 25
@@ -259,7 +259,7 @@ class BundleCandidate:
             )
         scores = np.concatenate([self._scores(patient) for patient in validation])
         truth = np.concatenate([patient.labels_here for patient in validation])
-        return best_threshold(scores, truth.astype(bool))[0]
+        return fitted_threshold(scores, truth.astype(bool))
 
 
 class EnsembleCandidate:
