@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from aminet_runtime.decision import RegionFinding
 from aminet_runtime.errors import AminetError, printable
+from aminet_runtime.input_contract import ORIENTATION
 from aminet_runtime.stopwatch import Timings
 
 SCHEMA = "aminet.result/1"
 ERROR_SCHEMA = "aminet.error/1"
-ORIENTATION = "LPS"
+_SHORT_ID_DIGITS = 12
 
 
 class WarningCode(StrEnum):
@@ -59,6 +60,11 @@ class ModelReference:
     precision: str
     bundle: str
     engine: str
+
+    @property
+    def short_id(self) -> str:
+        """As many digits of the hash as a person may compare by eye."""
+        return self.id[:_SHORT_ID_DIGITS]
 
 
 @dataclass(frozen=True, slots=True)

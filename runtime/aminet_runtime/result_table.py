@@ -24,7 +24,6 @@ from aminet_runtime.text_table import align, cut
 
 TEXT_WIDTH = 96
 MAX_NAME_WIDTH = 40
-MODEL_ID_DIGITS = 12
 
 _COLUMNS = ("", "region", "finding", "probability", "threshold", "slices (peak)")
 _RIGHT_ALIGNED = frozenset({0, 3, 4})
@@ -107,7 +106,7 @@ def _headline(result: PatientResult) -> Iterator[str]:
     model = result.model
     yield f"Patient {result.patient}: {counted(len(result.affected), 'region')} flagged"
     yield f"{x} x {y} x {z} voxels of {spacing} mm, {', '.join(result.input.files)}"
-    yield f"{model.bundle} ({model.id[:MODEL_ID_DIGITS]}), {model.engine}"
+    yield f"{model.bundle} ({model.short_id}), {model.engine}"
 
 
 def _row(finding: RegionFinding) -> tuple[str, ...]:

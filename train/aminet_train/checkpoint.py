@@ -35,6 +35,8 @@ from aminet_train.thresholds import ChosenRule
 SCHEMA = "aminet.checkpoint/2"
 WEIGHTS_FILE = "network.safetensors"
 ABOUT_FILE = "checkpoint.json"
+CHECKPOINT_FOLDER = "checkpoint"
+"""Of a training run."""
 LEARNED_FROM = "train"
 """Of `training`'s `data`: the split that the network learned from."""
 LEARNED_BEFORE = "learned_before"

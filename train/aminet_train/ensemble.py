@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aminet_runtime.bundle import METADATA, Bundle
+from aminet_runtime.bundle import MEMBERS_FOLDER, METADATA, Bundle
+from aminet_runtime.ensemble_bundle import FEWEST_MEMBERS
 from aminet_runtime.errors import (
     InputInconsistent,
     ModelIncompatible,
@@ -30,12 +31,10 @@ from aminet_runtime.errors import (
 )
 from aminet_runtime.publish import publish_folder
 from aminet_runtime.regions import Regions
-from aminet_train.checkpoint import load_info
+from aminet_train.checkpoint import CHECKPOINT_FOLDER, load_info
 
 SCHEMA = "aminet.ensemble/1"
 ENSEMBLE_FILE = "ensemble.json"
-MEMBERS_FOLDER = "members"
-FEWEST_MEMBERS = 3
 
 _PROPER_NAME = re.compile(r"\d+-[^/\\\0]+")
 """Begins with its number, so it is neither empty nor a way out of the folder."""
@@ -146,7 +145,8 @@ def _require_odd(members: Sequence[Path]) -> None:
 def _open_member(folder: Path) -> Member:
     if is_ensemble(folder):
         raise UsageError("an ensemble cannot be a member", path=folder, hint="name its members")
-    name = folder.resolve().parent.name if folder.name == "checkpoint" else folder.resolve().name
+    place = folder.resolve()
+    name = place.parent.name if folder.name == CHECKPOINT_FOLDER else place.name
     if is_bundle(folder):
         return Member(name, folder, Bundle.open(folder).metadata.approach.value, is_bundle=True)
     return Member(name, folder, load_info(folder).approach.value, is_bundle=False)

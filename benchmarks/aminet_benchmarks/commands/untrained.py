@@ -9,10 +9,10 @@ from aminet_benchmarks.commands.options import to_json
 from aminet_runtime.console import command_parser, run_command
 from aminet_runtime.errors import UsageError
 from aminet_train.commands.cache_options import MAX_SIZE_PX, MIN_SIZE_PX
+from aminet_train.fitting.defaults import MODEL_DEFAULTS
 
 PROG = "aminet-benchmark untrained"
 SUMMARY = "an INT8 bundle with random weights, for figures about speed alone"
-MODELS = ("simple_cnn", "mobilenetv2", "efficientformerv2")
 SIZE_PX = 192
 """Of the bundle that ships, so that networks are compared at one size."""
 
@@ -24,7 +24,9 @@ EXAMPLE = """example:
 def main(argv: Sequence[str]) -> int:
     """Run the verb and return its exit code."""
     parser = command_parser(PROG, f"Make {SUMMARY}.", EXAMPLE)
-    parser.add_argument("--model", choices=MODELS, default="efficientformerv2", help="the network")
+    parser.add_argument(
+        "--model", choices=MODEL_DEFAULTS, default="efficientformerv2", help="the network"
+    )
     parser.add_argument("--channels", default="arterial", metavar="PRESET", help="cta, mcta, ...")
     parser.add_argument(
         "--size", type=int, default=SIZE_PX, metavar="PX", help=f"of its input; default {SIZE_PX}"

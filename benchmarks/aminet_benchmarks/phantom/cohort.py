@@ -20,8 +20,8 @@ from aminet_benchmarks.phantom.threads import map_single_threaded
 from aminet_benchmarks.phantom.version import GENERATOR_VERSION
 from aminet_runtime.errors import OutputExists, UsageError
 from aminet_runtime.publish import require_writable_folder, write_whole
+from aminet_runtime.regions import REGIONS_FILE
 
-REGIONS_FILE = "regions.json"
 SEEDS_PER_COHORT = 100_000
 
 Progress = Callable[[int, int], None]

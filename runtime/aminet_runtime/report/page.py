@@ -28,7 +28,6 @@ from aminet_runtime.report.strips import strip
 from aminet_runtime.result import PatientResult
 from aminet_runtime.version import VERSION
 
-MODEL_ID_DIGITS = 12
 NOT_A_DEVICE = (
     "AMI-Net is not a medical device. A region that is not flagged may still hold a clot."
 )
@@ -286,7 +285,7 @@ def _fact_pairs(result: PatientResult, exhibits: Exhibits) -> Iterator[tuple[str
     yield "Warnings", str(len(result.warnings)) if result.warnings else "none"
     yield (
         "Model",
-        f"{model.bundle}: {model.approach}, {model.precision}, {model.id[:MODEL_ID_DIGITS]}",
+        f"{model.bundle}: {model.approach}, {model.precision}, {model.short_id}",
     )
     yield "Engine", f"{model.engine}, {counted(result.threads, 'thread')}, aminet-run {VERSION}"
     yield (

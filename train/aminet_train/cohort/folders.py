@@ -4,9 +4,7 @@
 from pathlib import Path
 
 from aminet_runtime.errors import InputMissing
-from aminet_runtime.regions import Regions, load_regions
-
-REGIONS_FILE = "regions.json"
+from aminet_runtime.regions import REGIONS_FILE, Regions, load_regions
 
 
 def patient_folders(cohort: Path) -> list[Path]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aminet_runtime.console import command_parser, progress_bar, run_command
+from aminet_train.fitting.defaults import MODEL_DEFAULTS
 
 DESCRIPTION = """\
 Search the hyperparameters of a network: Optuna proposes trials, ASHA stops those that lag behind,
@@ -30,8 +31,6 @@ others go on where they were. Only --trials, --seed, --cpus and --address may ch
 search wants a DIR of its own. DIR gets trials.csv, learning.png, parameters.png, best.json and a
 training run for each trial. The command that trains the best trial is printed at the end."""
 
-MODELS = ("simple_cnn", "mobilenetv2", "efficientformerv2")
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run aminet-tune."""
@@ -43,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _add_search(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", choices=MODELS, required=True)
+    parser.add_argument("--model", choices=MODEL_DEFAULTS, required=True)
     parser.add_argument(
         "--data", type=Path, nargs="+", required=True, metavar="PREPARED", help="prepared cohorts"
     )

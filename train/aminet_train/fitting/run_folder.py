@@ -20,7 +20,7 @@ from pathlib import Path
 
 from aminet_runtime.errors import InputMissing, UsageError
 from aminet_runtime.publish import write_whole
-from aminet_train.checkpoint import ABOUT_FILE
+from aminet_train.checkpoint import ABOUT_FILE, CHECKPOINT_FOLDER
 from aminet_train.cohort.prepared_patient import PreparedPatient
 from aminet_train.cohort.splits import Split
 from aminet_train.fitting.config import TrainConfig
@@ -52,7 +52,7 @@ class RunFolder:
     @property
     def checkpoint(self) -> Path:
         """Folder of the result."""
-        return self.path / "checkpoint"
+        return self.path / CHECKPOINT_FOLDER
 
     @property
     def has_ended(self) -> bool:

@@ -18,7 +18,7 @@ from aminet_runtime.bundle import Bundle
 from aminet_runtime.errors import InputInconsistent, InputMissing, ModelIncompatible
 from aminet_runtime.regions import Regions
 from aminet_runtime.session import Session, SliceScore
-from aminet_train.checkpoint import CheckpointInfo, load_info, load_network
+from aminet_train.checkpoint import CHECKPOINT_FOLDER, CheckpointInfo, load_info, load_network
 from aminet_train.cohort.pool import PatientPool
 from aminet_train.cohort.prepared_patient import PreparedPatient
 from aminet_train.cohort.splits import Split
@@ -30,7 +30,6 @@ from aminet_train.networks import Approach
 from aminet_train.preprocessing import SINGLE_SLICE, Preprocessing, PreprocessingConfig
 from aminet_train.thresholds import ChosenRule, fitted_threshold
 
-CHECKPOINT_FOLDER = "checkpoint"
 CASE_WINDOWS = 25
 NEVER = 2.0
 """Above any probability: the threshold of a region that is not assessed."""

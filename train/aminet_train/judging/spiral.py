@@ -18,7 +18,12 @@ from aminet_runtime.errors import InputMissing, UsageError
 from aminet_runtime.patient import Channel
 from aminet_runtime.publish import write_whole
 from aminet_runtime.regions import REGION_COUNT
-from aminet_train.checkpoint import ABOUT_FILE, CheckpointInfo, save_checkpoint
+from aminet_train.checkpoint import (
+    ABOUT_FILE,
+    CHECKPOINT_FOLDER,
+    CheckpointInfo,
+    save_checkpoint,
+)
 from aminet_train.cohort.patients import PatientsBySplit, gather_patients
 from aminet_train.cohort.prepared import PreparedCohort
 from aminet_train.cohort.prepared_patient import PreparedPatient
@@ -32,7 +37,6 @@ from aminet_train.preprocessing import SPIRAL_WINDOW, PreprocessingConfig
 from aminet_train.provenance import git_commit, tool_versions
 from aminet_train.thresholds import ChosenRule, best_threshold
 
-CHECKPOINT_FOLDER = "checkpoint"
 CONFIG_FILE = "config.json"
 
 ATLAS_RANGE = (0.0, float(REGION_COUNT - 1))

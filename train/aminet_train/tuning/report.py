@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aminet_runtime.publish import write_whole
-from aminet_train.checkpoint import ABOUT_FILE
+from aminet_train.checkpoint import ABOUT_FILE, CHECKPOINT_FOLDER
 from aminet_train.judging.plots import learning_plot, trials_plot
 from aminet_train.tuning.plan import TunePlan
 from aminet_train.tuning.search import EPOCH
@@ -100,12 +100,12 @@ def _csv(plan: TunePlan, trials: Sequence[Trial]) -> str:
 
 
 def _best(best: Trial, command: str) -> str:
-    has_checkpoint = (best.run / "checkpoint" / ABOUT_FILE).exists()  # not if ASHA stopped it
+    has_checkpoint = (best.run / CHECKPOINT_FOLDER / ABOUT_FILE).exists()  # not if ASHA stopped it
     values = {
         "trial": best.name,
         "parameters": dict(best.parameters),
         "best_epoch": best.best,
-        "checkpoint": f"trials/{best.name}/run/checkpoint" if has_checkpoint else None,
+        "checkpoint": f"trials/{best.name}/run/{CHECKPOINT_FOLDER}" if has_checkpoint else None,
         "command": command,
     }
     return json.dumps(values, indent=1) + "\n"
