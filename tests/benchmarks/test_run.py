@@ -91,3 +91,13 @@ def test_results_that_have_no_place_are_refused_before_the_work(verb, below, tmp
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert "is in the way" in said
+
+
+@pytest.mark.parametrize("verb", ["run", "compare", "gate", "selftest", "scaling"])
+def test_a_bundle_is_refused_before_a_phantom_is_made_for_it(verb, tmp_path, monkeypatch, capsys):
+    def write_cohort(*_arguments, **_options):
+        raise AssertionError("a phantom was made")
+
+    monkeypatch.setattr("aminet_benchmarks.phantom.cohort.write_cohort", write_cohort)
+    assert main([verb, "--bundle", str(tmp_path)]) == 20
+    assert "error[E20" in capsys.readouterr().err

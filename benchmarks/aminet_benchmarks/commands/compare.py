@@ -17,10 +17,10 @@ from aminet_benchmarks.commands.options import (
     require_place,
     run_verb,
     to_json,
+    verified_bundle,
     write_outputs,
 )
 from aminet_benchmarks.ways import LABELS, Way
-from aminet_runtime.bundle import default_bundle_path
 from aminet_runtime.console import command_parser, progress_bar
 
 if TYPE_CHECKING:
@@ -85,10 +85,11 @@ def _compare(options: argparse.Namespace, command: str) -> int:
     isas = distinct_isas(options.isa)
     same = sorted({isa.lower() for isa in options.isa}.difference(isas))
     cores, comparisons = core_of(options), []
+    bundles = [verified_bundle(path) for path in options.bundle or [None]]
     require_place(options.output)
     machine = describe_machine(cores=cores)
     with patient_of(options) as patient:
-        for bundle in options.bundle or [default_bundle_path()]:
+        for bundle in bundles:
             for isa in isas:
                 request = Request(
                     ways=_ways(options.ways, is_native=isa == NATIVE),

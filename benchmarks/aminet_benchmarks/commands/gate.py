@@ -17,10 +17,10 @@ from aminet_benchmarks.commands.options import (
     require_place,
     run_verb,
     to_json,
+    verified_bundle,
     write_outputs,
 )
 from aminet_benchmarks.usual_phantom import FULL_SHAPE, SMALL_SHAPE
-from aminet_runtime.bundle import default_bundle_path
 from aminet_runtime.console import command_parser
 from aminet_runtime.errors import UsageError
 
@@ -69,10 +69,11 @@ def _gate(options: argparse.Namespace, command: str) -> int:
             hint="add f1_drop to --limits, or leave --patients out",
         )
     cores = core_of(options)
+    bundle = verified_bundle(options.bundle)
     require_place(options.output)
     machine = describe_machine(cores=cores)
     with patient_of(options, SMALL_SHAPE if options.smoke else FULL_SHAPE) as patient:
-        task = Task.of(patient, options.bundle or default_bundle_path())
+        task = Task.of(patient, bundle)
         figures = measure(Bench(task, cores, limits))
     if limits.answers.f1_drop is not None:
         drops = (

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from aminet_benchmarks.usual_phantom import FULL_SHAPE, PHANTOM_SEED
+from aminet_runtime.bundle import Bundle, default_bundle_path
 from aminet_runtime.console import run_command
 from aminet_runtime.errors import UsageError
 from aminet_runtime.publish import require_writable_folder, write_whole
@@ -99,6 +100,18 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", type=Path, metavar="DIR", help="write table, JSON and plots here, too"
     )
+
+
+def verified_bundle(path: Path | None) -> Path:
+    """Return a bundle, or the one that is shipped, opened once: before a phantom is made for it.
+
+    Raises:
+        ModelInvalid: It cannot be read.
+        ModelUntrusted: A file of it was changed.
+    """
+    bundle = path or default_bundle_path()
+    Bundle.open(bundle)
+    return bundle
 
 
 @contextmanager

@@ -19,9 +19,9 @@ from aminet_benchmarks.commands.options import (
     require_place,
     run_verb,
     to_json,
+    verified_bundle,
     write_outputs,
 )
-from aminet_runtime.bundle import Bundle, default_bundle_path
 from aminet_runtime.console import command_parser, progress_bar
 
 PROG = "aminet-benchmark run"
@@ -47,8 +47,7 @@ def _run(options: argparse.Namespace, command: str) -> int:
     from aminet_benchmarks.measure import run_interleaved
     from aminet_benchmarks.ways import our_command
 
-    bundle = options.bundle or default_bundle_path()
-    Bundle.open(bundle)  # before a phantom is made, what every process would refuse
+    bundle = verified_bundle(options.bundle)
     cores = cores_of(options)
     require_place(options.output)
     threads = len(cores)

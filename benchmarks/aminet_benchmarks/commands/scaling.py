@@ -17,9 +17,9 @@ from aminet_benchmarks.commands.options import (
     require_place,
     run_verb,
     to_json,
+    verified_bundle,
     write_outputs,
 )
-from aminet_runtime.bundle import default_bundle_path
 from aminet_runtime.console import command_parser, progress_bar
 
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ def _measure(options: argparse.Namespace, cores: tuple[int, ...]) -> "list[Curve
     from aminet_benchmarks.ways import Task
 
     plan = (QUICK if options.quick else FULL).on(len(cores))
+    bundle = verified_bundle(options.bundle)
     with (
         patient_of(options) as patient,
         tempfile.TemporaryDirectory(prefix="aminet-scaling-") as scratch,
@@ -92,7 +93,7 @@ def _measure(options: argparse.Namespace, cores: tuple[int, ...]) -> "list[Curve
         def on_point(_curve: str) -> None:
             on_progress(next(done), plan.points)
 
-        task = Task.of(patient, options.bundle or default_bundle_path())
+        task = Task.of(patient, bundle)
         place = Workplace(task, cores, Path(scratch), plan.rounds, on_point)
         return [
             *patient_curves(place, plan),

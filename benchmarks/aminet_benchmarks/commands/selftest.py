@@ -17,9 +17,9 @@ from aminet_benchmarks.commands.options import (
     require_place,
     run_verb,
     to_json,
+    verified_bundle,
     write_outputs,
 )
-from aminet_runtime.bundle import default_bundle_path
 from aminet_runtime.console import command_parser, progress_bar
 
 PROG = "aminet-benchmark selftest"
@@ -52,13 +52,14 @@ def _selftest(options: argparse.Namespace, command: str) -> int:
 
     limits = read_limits(options.limits or DEFAULT_LIMITS)
     good, cores = require_count("--good", options.good), core_of(options)
+    bundle = verified_bundle(options.bundle)
     require_place(options.output)
     machine = describe_machine(cores=cores)
     with (
         patient_of(options) as patient,
         progress_bar("selftest", quiet=options.quiet) as on_progress,
     ):
-        task = Task.of(patient, options.bundle or default_bundle_path())
+        task = Task.of(patient, bundle)
         bench = Bench(task, cores, limits)
         trials = try_builds(bench, good=good, on_progress=on_progress)
     table = trial_table(trials)
