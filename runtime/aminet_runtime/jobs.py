@@ -3,9 +3,11 @@
 
 A worker is started afresh (`spawn`), since OpenVINO does not survive a fork. It ends when its pipe
 closes, so none outlives the command, however that ends. A worker that dies costs its own patient
-only, or none if it was at none; another one takes its place.
+only, or none if it was at none; another one takes its place, and if the system starts none, the
+others do its work.
 """
 
+import logging
 import multiprocessing
 import signal
 from collections import deque
@@ -28,6 +30,8 @@ from aminet_runtime.sessions import AnySession, open_session
 from aminet_runtime.signals import terminating_cleanly
 from aminet_runtime.threads import available_threads
 from aminet_runtime.worker_start import as_start_errors
+
+_LOGGER = logging.getLogger(__name__)
 
 CASE_WORKER_KILLED = 6
 CASE_WORKER_DIED = 1
@@ -79,7 +83,7 @@ def run_patients(patients: Sequence[str], plan: Plan, *, jobs: int) -> Iterator[
         The outcome of each patient, in the order of the patients.
 
     Raises:
-        BudgetExceeded: The system starts no further process.
+        BudgetExceeded: The system starts no process, or none in the place of the last one.
         AminetError: The bundle cannot be opened, or no worker lives long enough to do so.
     """
     outcomes: dict[int, PatientOutcome] = {}
@@ -127,11 +131,18 @@ class _Crew:
                 yield from self._hear(worker)
 
     def _hire(self) -> None:
-        """Start as many workers as there is work for."""
+        """Start as many workers as there is work for, and as the system gives."""
         idle = sum(worker.patient is None for worker in self._workers)
         while len(self._workers) < self._size and idle < len(self._waiting):
-            self._workers.append(_Worker(self._plan))
-            idle += 1
+            try:
+                self._workers.append(_Worker(self._plan))
+            except BudgetExceeded as refusal:
+                if not self._workers:
+                    raise
+                self._size = len(self._workers)
+                _LOGGER.warning("%s: going on with %d", refusal.message, self._size)
+            else:
+                idle += 1
 
     def _hear(self, worker: "_Worker") -> Iterator[tuple[int, PatientOutcome]]:
         """Take what a worker says, and give it its next patient or send it home."""

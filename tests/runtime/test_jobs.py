@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Patients at once: the same results as one after the other, and no process is left behind."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -190,6 +191,29 @@ def test_run_ends_where_no_worker_lives(bundle_path, write_patient, tmp_path):
         list(run_patients([str(write_patient())], plan, jobs=1))
 
     assert (tmp_path / "doomed").read_text() == str(99 - jobs.MAX_VAIN_DEATHS - 1)
+
+
+def test_workers_that_did_start_do_the_work_of_one_that_cannot(
+    bundle_path, write_patient, monkeypatch, caplog
+):
+    start = multiprocessing.context.SpawnProcess._Popen
+    started = []
+
+    def start_one(process):
+        if started:
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        started.append(process)
+        return start(process)
+
+    monkeypatch.setattr("multiprocessing.context.SpawnProcess._Popen", staticmethod(start_one))
+    folders = [str(write_patient(name)) for name in ("a", "b", "c")]
+    plan = Plan(bundle_path, EngineName.OPENVINO, threads=1, budget=Budget(), place=None)
+
+    outcomes = list(run_patients(folders, plan, jobs=2))
+
+    assert all(outcome.ending.affected for outcome in outcomes)
+    assert "starts no further process" in caplog.text
+    assert "going on with 1" in caplog.text
 
 
 @pytest.mark.usefixtures("no_process_starts")
