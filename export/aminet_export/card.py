@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The model card: README.md of a bundle."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from aminet_export.plan import Verdict
 from aminet_runtime.engines.openvino_import import ISA_CAP
 from aminet_runtime.input_contract import NO_MARGIN_PX, InputContract
 from aminet_runtime.metadata import Approach, Metadata, Precision
+from aminet_train.averaging import AVERAGED
 from aminet_train.fitting.starting_network import HUB_WEIGHTS, NO_WEIGHTS
 from aminet_train.levels import Level
 
@@ -118,6 +119,8 @@ def _view(contract: InputContract) -> list[str]:
 def _start(contents: BundleContents) -> str:
     """Say with which weights the training began; a bundle may be bound to their licence."""
     config = contents.info.training.get("config", {})
+    if AVERAGED in config:
+        return f"- The weights are the mean of those of the runs {_listed(config[AVERAGED])}."
     before, weights = config.get("start_from"), config.get("weights", NO_WEIGHTS)
     if before is not None:
         return f"- Training went on from the run `{before}`."
@@ -126,6 +129,10 @@ def _start(contents: BundleContents) -> str:
     if weights == HUB_WEIGHTS:
         return "- Training began with ImageNet weights of timm's hub; see their licence."
     return f"- Training began with the weights in `{weights}`; see their licence."
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 @dataclass(frozen=True, slots=True)

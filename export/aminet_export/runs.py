@@ -7,7 +7,7 @@ from aminet_runtime.errors import InputMissing, ModelError, UsageError
 from aminet_train.checkpoint import ABOUT_FILE, load_info
 from aminet_train.ensemble import ENSEMBLE_FILE, Member, is_ensemble, load_ensemble
 from aminet_train.fitting.run_folder import RunFolder
-from aminet_train.judging.spiral import data_of_spiral_run
+from aminet_train.plain_run import data_of_plain_run
 
 ENSEMBLE = "ensemble"
 
@@ -51,7 +51,7 @@ def data_of(checkpoint: Path) -> tuple[Path, ...]:
     Raises:
         InputMissing: The run does not say, or a cohort is not where it was.
     """
-    folders = _named_by_run(RunFolder(checkpoint.parent)) or data_of_spiral_run(checkpoint.parent)
+    folders = _named_by_run(RunFolder(checkpoint.parent)) or data_of_plain_run(checkpoint.parent)
     missing = [folder for folder in folders if not folder.is_dir()]
     if missing or not folders:
         what = f"{missing[0].name} is not where it was" if missing else "the run names no data"

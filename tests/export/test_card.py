@@ -2,6 +2,7 @@
 """What the card of a bundle says that no figure of the export tells."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -23,3 +24,18 @@ def test_the_share_of_the_slice_that_is_seen_is_told(contract):
 
 def test_nothing_is_said_where_the_whole_slice_is_seen(contract):
     assert card._view(replace(contract, network_margin_px=NO_MARGIN_PX)) == []
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"averaged": ["a", "b"]}, "the mean of those of the runs `a`, `b`"),
+        ({"start_from": "a", "weights": "imagenet"}, "went on from the run `a`"),
+        ({"weights": "imagenet"}, "ImageNet weights of timm's hub"),
+        ({"weights": "mine.safetensors"}, "weights in `mine.safetensors`"),
+        ({"weights": "none"}, "began with random weights"),
+    ],
+)
+def test_says_with_which_weights_it_all_began(config, said):
+    contents = SimpleNamespace(info=SimpleNamespace(training={"config": config}))
+    assert said in card._start(contents)

@@ -6,6 +6,7 @@ The rooms, each above those that follow it:
     commands        aminet-prepare, aminet-train, aminet-tune, aminet-evaluate
     tuning/         search of hyperparameters
     fitting/        prepared slices to a checkpoint: one training run
+    averaging       checkpoints of one network to the mean of their weights
     judging/        what an approach is worth: metrics, tables, pictures, twins
     ensemble        members that vote, in one folder
     cohort/         patient folders to prepared slices, labels and splits
@@ -19,6 +20,7 @@ and what they share:
     thresholds      decision rule from validation scores
     metrics         counts, precision, recall, F1, average precision at slice and patient level
     levels          the names of the two levels
+    plain_run       the folder of a run without epochs
     provenance      what made a checkpoint or a bundle: versions and the git commit
     settings        TOML to frozen dataclasses and back; an unknown key is an error
     workers         several processes, none of which outlives its parent

@@ -69,6 +69,23 @@ def held_out_among(
     return next((pair for pair in held_out if pair[1].fingerprint in fingerprints), None)
 
 
+def require_unseen(
+    patients: Mapping[Split, Sequence[PreparedPatient]], learned: Container[str]
+) -> None:
+    """Refuse held-out patients that a network, by its fingerprints, has learned from before.
+
+    Raises:
+        InputInconsistent: There is one.
+    """
+    seen = held_out_among(patients, learned)
+    if seen is not None:
+        split, patient = seen
+        raise InputInconsistent(
+            f"the network to start from has learned from {split} patient {patient.patient_id}",
+            hint="start from another one, or leave the patient out",
+        )
+
+
 def _require_alike(cohorts: Sequence[PreparedCohort]) -> None:
     first = cohorts[0]
     if any((c.preprocessing, c.regions) != (first.preprocessing, first.regions) for c in cohorts):

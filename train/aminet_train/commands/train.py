@@ -36,6 +36,8 @@ examples:
   aminet-train --model mobilenetv2 --data prepared --masks --window 3 --slab --run runs/first
   aminet-train --model spiral --data prepared          the baseline: a threshold, no network
   aminet-train --model ensemble --members runs/a/checkpoint runs/b/checkpoint runs/c/checkpoint
+  aminet-train --model average --members runs/a/checkpoint runs/b/checkpoint --data prepared
+                           the mean of the weights of runs that went on from each other
   aminet-train --resume runs/first                     after a crash, to the same result
   aminet-train --config runs/first/config.toml --seed 1
   tensorboard --logdir runs
@@ -67,7 +69,8 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         metavar="MODEL",
-        help="of --model ensemble: 3, 5 or 7 checkpoints or bundles, which vote",
+        help="of --model ensemble: 3, 5 or 7 checkpoints or bundles, which vote; "
+        "of --model average: 2 or more checkpoints of one network",
     )
     group.add_argument("--run", type=Path, metavar="DIR", help="default runs/MODEL-TIME")
     group.add_argument("--config", type=Path, metavar="FILE", help="settings as TOML")

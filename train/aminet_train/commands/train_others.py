@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`aminet-train` for what is no network: the SPIRAL threshold and the ensemble."""
+"""`aminet-train` without epochs: the SPIRAL threshold, the ensemble, the mean of weights."""
 
 import argparse
 import time
@@ -7,11 +7,11 @@ from pathlib import Path
 
 from aminet_runtime.errors import UsageError
 
-OTHER_MODELS = ("spiral", "ensemble")
+OTHER_MODELS = ("spiral", "ensemble", "average")
 
 
 def train_other(options: argparse.Namespace) -> Path:
-    """Fit the SPIRAL threshold or put an ensemble together.
+    """Fit the SPIRAL threshold, put an ensemble together, or average weights.
 
     Returns:
         The checkpoint's folder, or the ensemble's.
@@ -27,8 +27,12 @@ def train_other(options: argparse.Namespace) -> Path:
         if not options.members:
             raise UsageError("an ensemble has members", hint="add --members A B C")
         return assemble(options.members, run)
-    from aminet_train.judging.spiral import train_spiral
-
     if not options.data:
         raise UsageError("there are no patients to learn from", hint="add --data PREPARED")
+    if options.model == "average":
+        from aminet_train.averaging import average_checkpoints
+
+        return average_checkpoints(options.members or [], options.data, run)
+    from aminet_train.judging.spiral import train_spiral
+
     return train_spiral(options.data, run)

@@ -3,9 +3,9 @@
 
 from pathlib import Path
 
-from aminet_runtime.errors import InputInconsistent, InputMissing
-from aminet_train.checkpoint import CheckpointInfo, load_info
-from aminet_train.cohort.patients import PatientsBySplit, gather_patients, held_out_among
+from aminet_runtime.errors import InputMissing
+from aminet_train.checkpoint import load_info
+from aminet_train.cohort.patients import gather_patients, require_unseen
 from aminet_train.cohort.splits import Split
 from aminet_train.fitting.config import TrainConfig
 from aminet_train.fitting.dataset import SliceDataset
@@ -87,17 +87,7 @@ def _gather(config: TrainConfig) -> RunData:
         raise InputMissing("no training slice has a clot", hint="prepare more patients")
     before = None if config.start_from is None else load_info(config.start_from)
     if before is not None and not cohort.leaking:
-        _require_unseen(before, patients)
+        require_unseen(patients, before.learned)
     stride = config.validation_stride
     validation = Validation(patients[Split.VALIDATION], config.window, stride)
     return RunData(cohort, patients, training, validation, fingerprint(patients), before)
-
-
-def _require_unseen(before: CheckpointInfo, patients: PatientsBySplit) -> None:
-    seen = held_out_among(patients, before.learned)
-    if seen is not None:
-        split, patient = seen
-        raise InputInconsistent(
-            f"the network to start from has learned from {split} patient {patient.patient_id}",
-            hint="start from another one, or leave the patient out",
-        )

@@ -5,7 +5,6 @@ A region's score is the highest SPIRAL value under it, so "some pixel of the reg
 "its score is above t". The scores are in the cache of any prepared cohort, whatever its channels.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,16 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aminet_runtime.decision import region_probabilities
-from aminet_runtime.errors import InputMissing, UsageError
+from aminet_runtime.errors import InputMissing
 from aminet_runtime.patient import Channel
-from aminet_runtime.publish import write_whole
 from aminet_runtime.regions import REGION_COUNT
-from aminet_train.checkpoint import (
-    ABOUT_FILE,
-    CHECKPOINT_FOLDER,
-    CheckpointInfo,
-    save_checkpoint,
-)
+from aminet_train.checkpoint import CheckpointInfo, save_checkpoint
 from aminet_train.cohort.patients import PatientsBySplit, gather_patients
 from aminet_train.cohort.prepared import PreparedCohort
 from aminet_train.cohort.prepared_patient import PreparedPatient
@@ -33,11 +26,10 @@ from aminet_train.judging.curves import sweep
 from aminet_train.judging.evaluate import evaluate_scores
 from aminet_train.networks import Approach
 from aminet_train.networks.spiral import SpiralConfig, SpiralMaximum
+from aminet_train.plain_run import free_checkpoint_folder, write_plain_config
 from aminet_train.preprocessing import SPIRAL_WINDOW, PreprocessingConfig
 from aminet_train.provenance import git_commit, tool_versions
 from aminet_train.thresholds import ChosenRule, best_threshold
-
-CONFIG_FILE = "config.json"
 
 ATLAS_RANGE = (0.0, float(REGION_COUNT - 1))
 LOWEST_THRESHOLD = 1e-3
@@ -58,26 +50,14 @@ def train_spiral(data: Sequence[Path], run: Path) -> Path:
         InputMissing: There are no training patients, or one has no SPIRAL map.
         UsageError: The run has a checkpoint already.
     """
-    target = run / CHECKPOINT_FOLDER
-    if (target / ABOUT_FILE).exists():
-        raise UsageError("this run has a checkpoint already", path=run, hint="choose another --run")
+    target = free_checkpoint_folder(run)
     cohort, patients = gather_patients(data)
     if not patients[Split.TRAIN]:
         raise InputMissing("there are no train patients", hint="prepare more patients")
     info = _describe(cohort, patients, names=[root.name for root in data])
-    config = {"approach": Approach.SPIRAL.value, "data": [str(root.resolve()) for root in data]}
-    write_whole(run / CONFIG_FILE, (json.dumps(config, indent=1) + "\n").encode())
+    write_plain_config(run, Approach.SPIRAL, data)
     save_checkpoint(target, SpiralMaximum(SpiralConfig()), info)
     return target
-
-
-def data_of_spiral_run(run: Path) -> tuple[Path, ...]:
-    """Return the prepared cohorts that a run of `train_spiral` names; none if it is no such run."""
-    try:
-        values = json.loads((run / CONFIG_FILE).read_bytes())
-        return tuple(Path(root) for root in values["data"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return ()
 
 
 def spiral_scores(patient: PreparedPatient) -> NDArray[np.float32]:

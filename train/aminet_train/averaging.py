@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several checkpoints of one network become one: the mean of their weights.
+
+Runs that went on from each other end around one minimum, each a step of the last rate away from it;
+their mean lies nearer to it than they do. It costs nothing when it is run, which an ensemble does.
+
+Source: Wortsman et al., Model soups: averaging weights of multiple fine-tuned models improves
+accuracy without increasing inference time, ICML 2022.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from aminet_runtime.errors import InputInconsistent, InputMissing, ModelIncompatible, UsageError
+from aminet_train.checkpoint import (
+    LEARNED_BEFORE,
+    CheckpointInfo,
+    load_info,
+    load_network,
+    save_checkpoint,
+)
+from aminet_train.cohort.patients import PatientsBySplit, gather_patients, require_unseen
+from aminet_train.cohort.prepared import PreparedCohort
+from aminet_train.cohort.prepared_patient import PreparedPatient
+from aminet_train.cohort.splits import Split
+from aminet_train.judging.evaluate import evaluate_scores, score_patient
+from aminet_train.plain_run import free_checkpoint_folder, write_plain_config
+from aminet_train.provenance import git_commit, tool_versions
+from aminet_train.thresholds import choose_rule
+
+FEWEST_MEMBERS = 2
+AVERAGED = "averaged"
+"""Of `training`'s `config`: the runs whose weights were averaged."""
+
+
+def average_checkpoints(members: Sequence[Path], data: Sequence[Path], run: Path) -> Path:
+    """Average the weights of checkpoints, and choose a decision rule for what comes out.
+
+    Args:
+        members: Checkpoints of one network; runs that began apart have no useful mean.
+        data: Prepared cohorts, whose validation patients choose the rule.
+        run: Folder for the checkpoint; must not hold one yet.
+
+    Returns:
+        The checkpoint's folder.
+
+    Raises:
+        InputInconsistent: A member has learned from a held-out patient, or the cohorts were not
+            prepared as the members see.
+        InputMissing: There are no validation patients.
+        ModelIncompatible: The members are not of one network.
+        UsageError: There are fewer than two, or the run has a checkpoint already.
+    """
+    target = free_checkpoint_folder(run)
+    infos = _infos_of_one_network(members)
+    cohort, patients = _held_out(data, infos)
+    mean = _mean([load_network(m, info) for m, info in zip(members, infos, strict=True)])
+    names = [member.resolve().parent.name for member in members]
+    info = _describe(mean, infos, cohort, patients[Split.VALIDATION], names=names)
+    write_plain_config(run, info.approach, data)
+    save_checkpoint(target, mean, info)
+    return target
+
+
+def _infos_of_one_network(members: Sequence[Path]) -> list[CheckpointInfo]:
+    if len({member.resolve() for member in members}) < FEWEST_MEMBERS:
+        raise UsageError(
+            "one checkpoint has no mean", hint=f"add --members: {FEWEST_MEMBERS} or more, each once"
+        )
+    infos = [load_info(member) for member in members]
+    for member, info in zip(members, infos, strict=True):
+        if _shape(info) != _shape(infos[0]):
+            raise ModelIncompatible(
+                f"the checkpoint is of another network than {members[0].resolve().parent.name}",
+                path=member,
+                hint="average checkpoints of runs that went on from each other",
+            )
+    return infos
+
+
+def _shape(info: CheckpointInfo) -> tuple[object, ...]:
+    return info.approach, info.network, info.preprocessing, info.window, info.regions
+
+
+def _held_out(
+    data: Sequence[Path], infos: Sequence[CheckpointInfo]
+) -> tuple[PreparedCohort, PatientsBySplit]:
+    cohort, patients = gather_patients(data)
+    if cohort.preprocessing != infos[0].preprocessing:
+        raise InputInconsistent(
+            "the cohorts were not prepared as the checkpoints see", hint="name those of the runs"
+        )
+    if not patients[Split.VALIDATION]:
+        raise InputMissing("there are no validation patients", hint="prepare more patients")
+    if not cohort.leaking:
+        for info in infos:
+            require_unseen(patients, info.learned)
+    return cohort, patients
+
+
+def _mean(networks: Sequence[nn.Module]) -> nn.Module:
+    """Average weights and the statistics of batch norms; what merely counts stays the first's."""
+    states = [network.state_dict() for network in networks]
+    mean = {name: _mean_tensor([state[name] for state in states]) for name in states[0]}
+    networks[0].load_state_dict(mean)
+    return networks[0].eval()
+
+
+def _mean_tensor(tensors: Sequence[Tensor]) -> Tensor:
+    first = tensors[0]
+    if not first.is_floating_point():
+        return first
+    return torch.stack([tensor.double() for tensor in tensors]).mean(dim=0).to(first.dtype)
+
+
+def _describe(
+    mean: nn.Module,
+    infos: Sequence[CheckpointInfo],
+    cohort: PreparedCohort,
+    validation: Sequence[PreparedPatient],
+    *,
+    names: Sequence[str],
+) -> CheckpointInfo:
+    scores = [score_patient(mean, patient, infos[0].window) for patient in validation]
+    labels = [patient.labels_here for patient in validation]
+    rule = choose_rule(scores, labels)
+    training: Mapping[str, Any] = {
+        "config": {AVERAGED: list(names)},
+        LEARNED_BEFORE: sorted(frozenset[str]().union(*(info.learned for info in infos))),
+        "validation": evaluate_scores(scores, labels, rule),
+        "versions": tool_versions(),
+        "git_commit": git_commit(),
+    }
+    leaking = cohort.leaking or any(info.leaking for info in infos)
+    return replace(infos[0], rule=rule, training=training, leaking=leaking)
