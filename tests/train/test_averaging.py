@@ -66,6 +66,15 @@ def test_knows_what_its_members_have_learned_and_who_they_were(members, prepared
     assert not info.leaking
 
 
+def test_a_checkpoint_that_left_its_run_is_named_by_its_own_folder(
+    members, prepared_cohort, tmp_path
+):
+    moved = tmp_path / "best"
+    shutil.copytree(members[0], moved)
+    folder = average_checkpoints([moved, members[1]], [prepared_cohort.root], tmp_path / "mean")
+    assert load_info(folder).training["config"] == {"averaged": ["best", "b"]}
+
+
 def test_a_mean_with_a_leaking_member_is_leaking(write_member, prepared_cohort, tmp_path):
     members = [write_member("a", seed=1), write_member("b", seed=2, leaking=True)]
     folder = average_checkpoints(members, [prepared_cohort.root], tmp_path / "mean")

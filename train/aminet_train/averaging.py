@@ -22,6 +22,7 @@ from aminet_train.checkpoint import (
     CheckpointInfo,
     load_info,
     load_network,
+    run_name,
     save_checkpoint,
 )
 from aminet_train.cohort.patients import PatientsBySplit, gather_patients, require_unseen
@@ -60,7 +61,7 @@ def average_checkpoints(members: Sequence[Path], data: Sequence[Path], run: Path
     infos = _infos_of_one_network(members)
     cohort, patients = _held_out(data, infos)
     mean = _mean([load_network(m, info) for m, info in zip(members, infos, strict=True)])
-    names = [member.resolve().parent.name for member in members]
+    names = [run_name(member) for member in members]
     info = _describe(mean, infos, cohort, patients[Split.VALIDATION], names=names)
     write_plain_config(run, info.approach, data)
     save_checkpoint(target, mean, info)
@@ -76,7 +77,7 @@ def _infos_of_one_network(members: Sequence[Path]) -> list[CheckpointInfo]:
     for member, info in zip(members, infos, strict=True):
         if _shape(info) != _shape(infos[0]):
             raise ModelIncompatible(
-                f"the checkpoint is of another network than {members[0].resolve().parent.name}",
+                f"the checkpoint is of another network than {run_name(members[0])}",
                 path=member,
                 hint="average checkpoints of runs that went on from each other",
             )

@@ -74,6 +74,12 @@ class CheckpointInfo:
         return frozenset(here) | frozenset(self.training.get(LEARNED_BEFORE, ()))
 
 
+def run_name(folder: Path) -> str:
+    """Return the name of the run that wrote a checkpoint, or of the folder itself."""
+    place = folder.resolve()
+    return place.parent.name if place.name == CHECKPOINT_FOLDER else place.name
+
+
 def save_checkpoint(folder: Path, network: nn.Module, info: CheckpointInfo) -> None:
     """Write weights, then the JSON that makes them a checkpoint."""
     folder.mkdir(parents=True, exist_ok=True)

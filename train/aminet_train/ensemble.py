@@ -31,7 +31,7 @@ from aminet_runtime.errors import (
 )
 from aminet_runtime.publish import publish_folder
 from aminet_runtime.regions import Regions
-from aminet_train.checkpoint import CHECKPOINT_FOLDER, load_info
+from aminet_train.checkpoint import load_info, run_name
 
 SCHEMA = "aminet.ensemble/1"
 ENSEMBLE_FILE = "ensemble.json"
@@ -145,8 +145,7 @@ def _require_odd(members: Sequence[Path]) -> None:
 def _open_member(folder: Path) -> Member:
     if is_ensemble(folder):
         raise UsageError("an ensemble cannot be a member", path=folder, hint="name its members")
-    place = folder.resolve()
-    name = place.parent.name if folder.name == CHECKPOINT_FOLDER else place.name
+    name = run_name(folder)
     if is_bundle(folder):
         return Member(name, folder, Bundle.open(folder).metadata.approach.value, is_bundle=True)
     return Member(name, folder, load_info(folder).approach.value, is_bundle=False)

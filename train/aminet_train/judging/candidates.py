@@ -18,7 +18,7 @@ from aminet_runtime.bundle import Bundle
 from aminet_runtime.errors import InputInconsistent, InputMissing, ModelIncompatible
 from aminet_runtime.regions import Regions
 from aminet_runtime.session import Session, SliceScore
-from aminet_train.checkpoint import CHECKPOINT_FOLDER, CheckpointInfo, load_info, load_network
+from aminet_train.checkpoint import CheckpointInfo, load_info, load_network, run_name
 from aminet_train.cohort.pool import PatientPool
 from aminet_train.cohort.prepared_patient import PreparedPatient
 from aminet_train.cohort.splits import Split
@@ -83,18 +83,12 @@ def open_candidate(path: Path, *, label: str | None = None) -> Candidate:
     Raises:
         ModelError: It cannot be read.
     """
-    name = label or default_label(path)
+    name = label or run_name(path)
     if is_ensemble(path):
         return EnsembleCandidate(name, load_ensemble(path))
     if is_bundle(path):
         return BundleCandidate(name, path)
     return CheckpointCandidate(name, path)
-
-
-def default_label(path: Path) -> str:
-    """Return the name of the run that wrote a checkpoint, or of the folder itself."""
-    folder = path.resolve()
-    return folder.parent.name if folder.name == CHECKPOINT_FOLDER else folder.name
 
 
 class CheckpointCandidate:
