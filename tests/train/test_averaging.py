@@ -108,7 +108,9 @@ def test_refuses_a_member_that_has_seen_held_out_patients(write_member, prepared
         write_member("a", seed=1),
         write_member("b", seed=2, training={LEARNED_BEFORE: [seen.fingerprint]}),
     ]
-    with pytest.raises(InputInconsistent, match=f"from test patient {seen.patient_id}"):
+    with pytest.raises(
+        InputInconsistent, match=f"member b has learned from test patient {seen.patient_id}"
+    ):
         average_checkpoints(members, [prepared_cohort.root], tmp_path / "mean")
     assert not (tmp_path / "mean").exists()
 

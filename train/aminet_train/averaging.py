@@ -59,9 +59,9 @@ def average_checkpoints(members: Sequence[Path], data: Sequence[Path], run: Path
     """
     target = free_checkpoint_folder(run)
     infos = _infos_of_one_network(members)
-    cohort, patients = _held_out(data, infos)
-    mean = _mean([load_network(m, info) for m, info in zip(members, infos, strict=True)])
     names = [run_name(member) for member in members]
+    cohort, patients = _held_out(data, infos, names=names)
+    mean = _mean([load_network(m, info) for m, info in zip(members, infos, strict=True)])
     info = _describe(mean, infos, cohort, patients[Split.VALIDATION], names=names)
     write_plain_config(run, info.approach, data)
     save_checkpoint(target, mean, info)
@@ -89,7 +89,7 @@ def _shape(info: CheckpointInfo) -> tuple[object, ...]:
 
 
 def _held_out(
-    data: Sequence[Path], infos: Sequence[CheckpointInfo]
+    data: Sequence[Path], infos: Sequence[CheckpointInfo], *, names: Sequence[str]
 ) -> tuple[PreparedCohort, PatientsBySplit]:
     cohort, patients = gather_patients(data)
     if cohort.preprocessing != infos[0].preprocessing:
@@ -99,8 +99,8 @@ def _held_out(
     if not patients[Split.VALIDATION]:
         raise InputMissing("there are no validation patients", hint="prepare more patients")
     if not cohort.leaking:
-        for info in infos:
-            require_unseen(patients, info.learned)
+        for name, info in zip(names, infos, strict=True):
+            require_unseen(patients, info.learned, network=f"the member {name}")
     return cohort, patients
 
 

@@ -70,9 +70,14 @@ def held_out_among(
 
 
 def require_unseen(
-    patients: Mapping[Split, Sequence[PreparedPatient]], learned: Container[str]
+    patients: Mapping[Split, Sequence[PreparedPatient]], learned: Container[str], *, network: str
 ) -> None:
-    """Refuse held-out patients that a network, by its fingerprints, has learned from before.
+    """Refuse held-out patients that a network has learned from before.
+
+    Args:
+        patients: By split.
+        learned: Fingerprints of what it has learned from.
+        network: Which one, for the message.
 
     Raises:
         InputInconsistent: There is one.
@@ -81,8 +86,8 @@ def require_unseen(
     if seen is not None:
         split, patient = seen
         raise InputInconsistent(
-            f"the network to start from has learned from {split} patient {patient.patient_id}",
-            hint="start from another one, or leave the patient out",
+            f"{network} has learned from {split} patient {patient.patient_id}",
+            hint="take another one, or leave the patient out",
         )
 
 

@@ -87,7 +87,7 @@ def _gather(config: TrainConfig) -> RunData:
         raise InputMissing("no training slice has a clot", hint="prepare more patients")
     before = None if config.start_from is None else load_info(config.start_from)
     if before is not None and not cohort.leaking:
-        require_unseen(patients, before.learned)
+        require_unseen(patients, before.learned, network="the network to start from")
     stride = config.validation_stride
     validation = Validation(patients[Split.VALIDATION], config.window, stride)
     return RunData(cohort, patients, training, validation, fingerprint(patients), before)
