@@ -3,9 +3,10 @@
 
 OpenVINO's Interpolate takes a third of the time that a slice needs: it collects four pixels for
 each that comes out, and of several channels it wants the whole slice reordered first. Rows, then
-columns, are gathered with half of the steps and in the order in which they lie. The places are
-computed as PyTorch does, in float32, so that the values are those that training saw. Compiled for
-one size, as the runtime does, they are constants; with open sizes OpenVINO rounds them once more.
+columns, are gathered with half of the steps and in the order in which they lie, and only gathered
+rows are windowed, in one pass with their mixing. The places are computed as PyTorch does, in
+float32, so that the values are those that training saw. Compiled for one size, as the runtime does,
+they are constants; with open sizes OpenVINO rounds them once more.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from openvino import opset13 as ops
 from aminet_export.graph_parts import preprocessing_nodes
 from aminet_runtime.errors import InternalError
 
-INTERPOLATE, SLICE, CONSTANT = "Interpolate", "Slice", "Constant"
+INTERPOLATE, SLICE, CONSTANT, CLAMP = "Interpolate", "Slice", "Constant", "Clamp"
 RESIZED_IMAGES, RESIZED_ATLAS = "resized.images", "resized.atlas"
 
 _RANK, _ROWS_AXIS, _COLUMNS_AXIS = 4, 2, 3  # of [N, C, H, W]
@@ -29,6 +30,13 @@ _MODES = {
     ("nearest", "asymmetric"): RESIZED_ATLAS,
 }
 """What `torch.nn.functional.interpolate` becomes: bilinear, and by picking voxels."""
+_WITH_CONSTANT = {
+    "Add": ops.add,
+    "Subtract": ops.subtract,
+    "Multiply": ops.multiply,
+    "Divide": ops.divide,
+}
+"""What an HU window is made of, beside the clamp."""
 
 
 def gather_resizes(model: ov.Model) -> None:
@@ -139,12 +147,45 @@ def _scaled(values: ov.Output, axis: int, wanted: _Places) -> ov.Node:
 
 
 def _gather(values: ov.Output, axis: int, index: ov.Node) -> ov.Node:
+    """Take some rows or columns, and apply to them what would be applied to all."""
+    pixels, window = _before_window(values)
     last = ops.subtract(_edge(values, axis), _int(1))
-    return ops.gather(values, ops.minimum(index, last), _int(axis))
+    taken = ops.gather(pixels, ops.minimum(index, last), _int(axis))
+    for node in window:
+        taken = _applied(node, taken)
+    return taken
 
 
 def _edge(values: ov.Output, axis: int) -> ov.Node:
-    return ops.gather(ops.shape_of(values, "i64"), _int(axis), _int(0))
+    pixels, _window = _before_window(values)
+    return ops.gather(ops.shape_of(pixels, "i64"), _int(axis), _int(0))
+
+
+def _before_window(values: ov.Output) -> tuple[ov.Output, list[ov.Node]]:
+    """Return what pointwise operations begin with, and these, the first one first."""
+    window: list[ov.Node] = []
+    while _is_pointwise(values.get_node()):
+        window.insert(0, values.get_node())
+        values = values.get_node().input_value(0)
+    return values, window
+
+
+def _is_pointwise(node: ov.Node) -> bool:
+    """Whether a node does the same to every pixel of a channel, by constants."""
+    if node.get_type_name() == CLAMP:
+        return True
+    if node.get_type_name() not in _WITH_CONSTANT:
+        return False
+    constant = node.input_value(1).get_node()
+    return constant.get_type_name() == CONSTANT and set(constant.shape[_ROWS_AXIS - _RANK :]) <= {1}
+
+
+def _applied(node: ov.Node, values: ov.Node) -> ov.Node:
+    """Do to other values what a pointwise node does."""
+    if node.get_type_name() == CLAMP:
+        bounds = node.get_attributes()
+        return ops.clamp(values, bounds["min"], bounds["max"])
+    return _WITH_CONSTANT[node.get_type_name()](values, node.input_value(1))
 
 
 def _float(value: float) -> ov.Node:

@@ -8,7 +8,7 @@ import torch
 from openvino import opset13 as ops
 from torch.nn import functional as F
 
-from aminet_export.resizing import INTERPOLATE, SLICE, front_resizes, gather_resizes
+from aminet_export.resizing import CLAMP, INTERPOLATE, SLICE, front_resizes, gather_resizes
 from aminet_runtime.errors import InternalError
 
 SIZE_PX = (224, 192)
@@ -32,12 +32,22 @@ def cut(values: ov.Node, axis: int, kept: slice) -> ov.Node:
     return ops.slice(values, *bounds)
 
 
+def windowed(values: ov.Node, low: np.ndarray, span: np.ndarray) -> ov.Node:
+    scaled = ops.divide(ops.subtract(values, ops.constant(low)), ops.constant(span))
+    return ops.clamp(scaled, 0.0, 1.0)
+
+
 def model(
-    mode: str, transformation: str, *, rows: slice | None = None, columns: slice | None = None
+    mode: str,
+    transformation: str,
+    *,
+    rows: slice | None = None,
+    columns: slice | None = None,
+    window: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> ov.Model:
     slices = ops.parameter([-1, 2, -1, -1], np.float32, name="slices")
     kernel = ops.constant(np.ones((1, 2, 1, 1), np.float32))
-    resized = resize(slices, mode, transformation)
+    resized = resize(slices if window is None else windowed(slices, *window), mode, transformation)
     if rows is not None and columns is not None:
         resized = cut(cut(resized, 2, rows), 3, columns)
     layer = ops.convolution(resized, kernel, [1, 1], [0, 0], [0, 0], [1, 1])
@@ -80,6 +90,36 @@ def test_a_margin_is_not_computed(rows, columns):
     slices = np.random.default_rng(0).random((2, 2, 512, 512), np.float32)
     wanted = F.interpolate(torch.from_numpy(slices), SIZE_PX, mode="bilinear").numpy()
     np.testing.assert_allclose(shown(made, slices), wanted[:, :, rows, columns], atol=2e-5)
+
+
+def of_channels(*values: float) -> np.ndarray:
+    return np.array(values, np.float32).reshape(1, -1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    "window",
+    [(of_channels(0, -100), of_channels(200, 600)), (np.float32(0), np.float32(300))],
+    ids=["of each channel", "of all"],
+)
+def test_the_window_is_applied_to_gathered_rows_alone(window):
+    made = model("linear_onnx", "half_pixel", window=window)
+    gather_resizes(made)
+    slices = np.random.default_rng(0).normal(100, 200, (2, 2, 512, 512)).astype(np.float32)
+    low, span = (torch.from_numpy(np.asarray(values)) for values in window)
+    shares = ((torch.from_numpy(slices) - low) / span).clamp(0, 1)
+    wanted = F.interpolate(shares, SIZE_PX, mode="bilinear").numpy()
+    np.testing.assert_allclose(shown(made, slices), wanted, atol=2e-5)
+    clamps = [node for node in made.get_ordered_ops() if node.get_type_name() == CLAMP]
+    assert {tuple(node.output(0).shape) for node in clamps} == {(2, 2, SIZE_PX[0], 512)}
+
+
+def test_what_differs_between_pixels_stays_in_front():
+    ramp = np.linspace(0, 1, 512, dtype=np.float32).reshape(1, 1, 1, -1)
+    made = model("linear_onnx", "half_pixel", window=(ramp, np.float32(1)))
+    gather_resizes(made)
+    slices = np.random.default_rng(0).random((1, 2, 512, 512), np.float32)
+    wanted = F.interpolate(torch.from_numpy(slices - ramp).clamp(0, 1), SIZE_PX, mode="bilinear")
+    np.testing.assert_allclose(shown(made, slices), wanted.numpy(), atol=2e-5)
 
 
 def test_sizes_may_stay_open():

@@ -294,12 +294,18 @@ class Preprocessing(nn.Module):
         """Map raw HU to the views of each plane, float32 [N, V * size, h, w]: what is cached."""
         if not self.config.has_one_view_each:
             slices_hu = torch.cat([slices_hu[:, plane : plane + 1] for plane in self._sources], 1)
-        windowed = ((slices_hu - self.low) / self.span).clamp(0.0, 1.0)
         if not self.config.has_atlas:
-            return self._resize(windowed)
-        images, regions = windowed[:, : -self.window.size], windowed[:, -self.window.size :]
+            return self._resize(self._windowed(slices_hu))
+        # apart from the start: what reads a few rows of the atlas need not window the images
+        images = self._windowed(slices_hu, slice(None, -self.window.size))
+        regions = self._windowed(slices_hu, slice(-self.window.size, None))
         voxels = self._middle(F.interpolate(regions, size=self.config.frame_px, mode="nearest"))
         return torch.cat([self._resize(images), voxels], dim=1)
+
+    def _windowed(self, planes_hu: Tensor, planes: slice = slice(None)) -> Tensor:
+        """Map some planes from HU to shares of their windows, 0..1."""
+        low, span = self.low[:, planes], self.span[:, planes]
+        return ((planes_hu[:, planes] - low) / span).clamp(0.0, 1.0)
 
     def _resize(self, images: Tensor) -> Tensor:
         size_px = self.config.frame_px
