@@ -8,10 +8,14 @@ from aminet_train.preprocessing import Preprocessing, PreprocessingConfig
 
 
 class Cells(nn.Module):
-    """Logits and a map of cells of 4 x 4 pixels, the mean of what is seen in each."""
+    """Logits and a map of square cells, the mean of what is seen in each."""
+
+    def __init__(self, edge_px: int = 4) -> None:
+        super().__init__()
+        self.edge_px = edge_px
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        evidence = nn.functional.avg_pool2d(images, 4).expand(-1, 15, -1, -1)
+        evidence = nn.functional.avg_pool2d(images, self.edge_px).expand(-1, 15, -1, -1)
         return evidence.amax(dim=(2, 3)), evidence
 
 
@@ -26,6 +30,19 @@ def test_evidence_covers_the_whole_slice_and_is_nothing_in_the_margin(model):
     assert evidence.shape == (1, 15, 12, 12)
     assert evidence[:, :, 2:10, 3:9].min() > 0
     assert evidence.count_nonzero() == 15 * 8 * 6
+
+
+def test_cells_that_the_margin_would_cut_stand_in_parts(model):
+    model.network = Cells(8)
+    slices = torch.rand(1, 1, 48, 48, generator=torch.Generator().manual_seed(0)) * 500
+    _, cells = model.network(model.preprocessing(slices))
+    _, evidence = model(slices)
+    seen = evidence[:, :, 2:10, 3:9]
+    torch.testing.assert_close(
+        seen, cells.sigmoid().repeat_interleave(2, 2).repeat_interleave(2, 3)
+    )
+    assert evidence.shape == (1, 15, 12, 12)
+    assert evidence.count_nonzero() == seen.count_nonzero()
 
 
 @pytest.mark.filterwarnings("ignore")  # TorchScript is deprecated, and tracing notes constants

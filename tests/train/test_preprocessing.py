@@ -206,7 +206,15 @@ def test_a_margin_of_parts_of_cells_is_refused(margin_px):
         with_margin(margin_px=margin_px)
 
 
-def test_a_margin_is_counted_in_cells_of_the_evidence():
-    assert with_margin().margin_cells(map_height=8) == (2, 3)
-    with pytest.raises(InputInconsistent, match="cells of 32 pixels"):
-        with_margin().margin_cells(map_height=1)
+@pytest.mark.parametrize(
+    ("map_height", "parts"), [(8, 1), (4, 2), (2, 4), (1, 8)], ids=["4", "8", "16", "32 pixels"]
+)
+def test_cells_of_the_evidence_are_cut_until_they_fit_the_margin(map_height, parts):
+    assert with_margin().cell_parts(map_height) == parts
+    assert with_margin().margin_cells(map_height * parts) == (2, 3)
+
+
+def test_without_a_margin_no_cell_is_cut():
+    assert with_margin(margin_px=(0, 0)).cell_parts(map_height=5) == 1
+    with pytest.raises(InputInconsistent, match="5 rows of cells for 32 of pixels"):
+        with_margin().cell_parts(map_height=5)

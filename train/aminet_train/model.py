@@ -24,13 +24,18 @@ class DeployableModel(nn.Module):
         """Map raw HU [N, C, H, W] to probabilities [N, 15] and evidence 0..1 [N, 15, h, w].
 
         The evidence covers the whole slice: in the margin, which the network does not see, it is 0.
+        Cells that the margin's edge would cut are cut into parts of the same value.
         """
         logits, evidence = self.network(self.preprocessing(slices))
         return logits.sigmoid(), self._of_whole_slice(evidence.sigmoid())
 
     def _of_whole_slice(self, evidence: Tensor) -> Tensor:
+        config = self.preprocessing.config
         map_height = int(evidence.shape[2])  # TorchScript's tracing makes it a tensor
-        rows, columns = self.preprocessing.config.margin_cells(map_height)
+        parts = config.cell_parts(map_height)
+        if parts > 1:
+            evidence = F.interpolate(evidence, scale_factor=float(parts), mode="nearest")
+        rows, columns = config.margin_cells(map_height * parts)
         return F.pad(evidence, (columns, columns, rows, rows)) if rows or columns else evidence
 
 

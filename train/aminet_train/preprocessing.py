@@ -2,6 +2,7 @@
 """Raw HU to network input: the one definition that training caches and the exported graph holds."""
 
 import functools
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -142,21 +143,36 @@ class PreprocessingConfig:
         """Height and width that the whole slice is resized to."""
         return frame_around(self.size_px, self.margin_px)
 
-    def margin_cells(self, map_height: int) -> tuple[int, int]:
-        """Return how many cells of a map of what is seen the margin has above, and on the left.
+    def cell_parts(self, map_height: int) -> int:
+        """Return into how many parts the cells of a map are cut along an edge to fit the margin.
+
+        The margin is a whole number of these parts.
+
+        Args:
+            map_height: Rows of a map of what is seen.
 
         Raises:
-            InputInconsistent: The margin is no whole number of cells.
+            InputInconsistent: The cells are no whole number of pixels, and there is a margin.
         """
-        cell_px = self.size_px[0] / map_height
-        rows, columns = (edge / cell_px for edge in self.margin_px)
-        if not rows.is_integer() or not columns.is_integer():
+        if self.margin_px == NO_MARGIN_PX:
+            return 1
+        if self.size_px[0] % map_height:
             raise InputInconsistent(
-                f"the evidence has cells of {cell_px:g} pixels, which do not divide the margin of "
-                f"{self.margin_px[0]} x {self.margin_px[1]}",
-                hint="prepare with another --frame, or train with a finer map",
+                f"the evidence has {map_height} rows of cells for {self.size_px[0]} of pixels: no "
+                f"margin of {self.margin_px[0]} x {self.margin_px[1]} can be added to it",
+                hint="prepare with another --size, or without --frame",
             )
-        return int(rows), int(columns)
+        cell_px = self.size_px[0] // map_height
+        return cell_px // math.gcd(cell_px, *self.margin_px)
+
+    def margin_cells(self, map_height: int) -> tuple[int, int]:
+        """Return how many cells of a map the margin has above, and on the left.
+
+        Args:
+            map_height: Rows of a map of what is seen, whose cells fit the margin.
+        """
+        rows, columns = (edge * map_height // self.size_px[0] for edge in self.margin_px)
+        return rows, columns
 
     @property
     def views(self) -> int:

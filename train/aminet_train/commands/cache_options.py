@@ -32,20 +32,7 @@ def add_cache_options(parser: argparse.ArgumentParser) -> None:
         default="cta",
         help=f"{meanings}; default %(default)s",
     )
-    cache.add_argument(
-        "--size",
-        type=_size,
-        default=(224, 224),
-        metavar="PX",
-        help="height and width as one number, or as HEIGHTxWIDTH; default 224",
-    )
-    cache.add_argument(
-        "--frame",
-        type=_edge,
-        metavar="PX",
-        help="resize slices to this height and width and keep the middle of --size: a head leaves "
-        "air around it, and what is left out makes the rest larger; default --size",
-    )
+    add_size_options(cache)
     cache.add_argument(
         "--hu-windows",
         type=hu_windows,
@@ -53,7 +40,41 @@ def add_cache_options(parser: argparse.ArgumentParser) -> None:
         help="HU windows of each CTA channel, each a channel of the network; write "
         "--hu-windows=-100:500,0:100 with the equals sign; default -100:500",
     )
-    slices = parser.add_argument_group("which slices are cached")
+    _add_kept_options(parser.add_argument_group("which slices are cached"))
+
+
+def add_size_options(
+    group: argparse._ArgumentGroup,
+    *,
+    size: tuple[int, int] = (224, 224),
+    frame: int | None = None,
+) -> None:
+    """Add the size of a network's input, and how much of a slice it shows.
+
+    Args:
+        group: Where they are listed.
+        size: Height and width unless told.
+        frame: Of the whole slice unless told; None for no margin.
+    """
+    group.add_argument(
+        "--size",
+        type=_size,
+        default=size,
+        metavar="PX",
+        help="height and width as one number, or as HEIGHTxWIDTH; default "
+        + " x ".join(map(str, size)),
+    )
+    group.add_argument(
+        "--frame",
+        type=_edge,
+        default=frame,
+        metavar="PX",
+        help="resize slices to this height and width and keep the middle of --size: a head leaves "
+        f"air around it, and what is left out makes the rest larger; default {frame or '--size'}",
+    )
+
+
+def _add_kept_options(slices: argparse._ArgumentGroup) -> None:
     slices.add_argument(
         "--negatives",
         type=_count,
@@ -95,13 +116,17 @@ def preprocessing_of(options: argparse.Namespace) -> "PreprocessingConfig":
     return PreprocessingConfig.from_preset(
         options.channels,
         size_px=options.size,
-        margin_px=_margin(options),
+        margin_px=margin_of(options),
         windows_hu=options.hu_windows or (CTA_WINDOW_HU,),
     )
 
 
-def _margin(options: argparse.Namespace) -> tuple[int, int]:
-    """Return the rows and columns that the frame has more than the size, on each side."""
+def margin_of(options: argparse.Namespace) -> tuple[int, int]:
+    """Return the rows and columns that the frame has more than the size, on each side.
+
+    Raises:
+        UsageError: The frame does not fit around the size.
+    """
     from aminet_train.preprocessing import CELL_PX
 
     height, width = options.size

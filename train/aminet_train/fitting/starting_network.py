@@ -167,7 +167,7 @@ def _require_whole_margin(
     planes = in_channels(preprocessing, config.window)
     with torch.inference_mode():
         _logits, evidence = network.eval()(torch.zeros(1, planes, *preprocessing.size_px))
-    preprocessing.margin_cells(evidence.shape[2])
+    preprocessing.cell_parts(evidence.shape[2])
     network.train()
 
 
