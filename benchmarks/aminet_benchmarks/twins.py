@@ -3,10 +3,11 @@
 
 Where the checkpoint of the bundle is at hand, all of them have its weights, and their answers can
 be compared. Where it is not, the torch ways run a network of the same architecture that was never
-trained: its time and memory are the same, its answers mean nothing and are not compared.
+trained, at the size that the source report gives it: its answers mean nothing and are not compared.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aminet_benchmarks.untrained import UntrainedPlan, write_untrained_checkpoint
@@ -15,12 +16,19 @@ from aminet_export.onnx_int8 import ONNX_INT8_FILE
 from aminet_runtime.bundle import Bundle
 from aminet_runtime.engines.openvino_import import shared_core
 from aminet_runtime.errors import ModelIncompatible
+from aminet_runtime.input_contract import NO_MARGIN_PX
 from aminet_runtime.patient import Channel
 from aminet_train.checkpoint import load_info, load_model
 from aminet_train.networks import CONFIG_TYPES, Approach
 from aminet_train.networks.atlas_head import COARSE_STRIDE, FINE_STRIDE
 from aminet_train.networks.heads import HeadConfig
 from aminet_train.preprocessing import PreprocessingConfig
+
+REPORT_SIZE_PX: Mapping[Approach, tuple[int, int]] = {
+    Approach.MOBILENETV2: (224, 224),
+    Approach.EFFICIENTFORMERV2: (224, 224),
+}
+"""What the source report resizes whole slices to, before its networks of these kinds."""
 
 GAP_CELLS, COARSE_CELLS = 0.045, 0.18
 """Cells of the evidence for each pixel along an edge: 1/32 with the pooled head, 1/16 dense; 1/8 or
@@ -61,19 +69,18 @@ def make_twins(
         ModelIncompatible: Bundle and checkpoint do not belong together, or no network of the
             bundle's approach can be made.
     """
-    if checkpoint is None:
-        used = scratch / "untrained"
-        _save_untrained(bundle, used)
-    else:
-        used = checkpoint
+    preprocessing = _preprocessing_of(bundle)
+    if checkpoint is not None:
         _require_same_input(bundle, checkpoint)
     held = bundle.path / ONNX_FILE
     onnx_path = held if held.exists() else None
     if onnx_path is None and with_onnx:
-        onnx_path = _export(used, bundle, scratch / ONNX_FILE)
+        source = checkpoint or _untrained(bundle, preprocessing, scratch / "untrained")
+        onnx_path = _export(source, bundle, scratch / ONNX_FILE)
     int8 = bundle.path / ONNX_INT8_FILE
+    as_in_report = _as_in_report(preprocessing, Approach(bundle.metadata.approach.value))
     return Twins(
-        checkpoint=used,
+        checkpoint=checkpoint or _untrained(bundle, as_in_report, scratch / "report"),
         onnx=onnx_path,
         onnx_int8=int8 if int8.exists() else None,
         trained_torch=checkpoint is not None,
@@ -87,24 +94,34 @@ def _export(checkpoint: Path, bundle: Bundle, path: Path) -> Path:
     return path
 
 
-def _save_untrained(bundle: Bundle, folder: Path) -> None:
-    metadata = bundle.metadata
-    approach = Approach(metadata.approach.value)
-    if approach not in CONFIG_TYPES:
-        raise ModelIncompatible(
-            f"{approach} has no network that torch could run", path=bundle.path, hint="name another"
-        )
-    contract = metadata.input
-    preprocessing = PreprocessingConfig(
+def _preprocessing_of(bundle: Bundle) -> PreprocessingConfig:
+    contract = bundle.metadata.input
+    return PreprocessingConfig(
         channels=contract.channels,
         views_hu=tuple((bounds,) for bounds in contract.window_hu),
         size_px=contract.network_size_px,
         margin_px=contract.network_margin_px,
     )
+
+
+def _as_in_report(preprocessing: PreprocessingConfig, approach: Approach) -> PreprocessingConfig:
+    if approach not in REPORT_SIZE_PX:
+        return preprocessing
+    return replace(preprocessing, size_px=REPORT_SIZE_PX[approach], margin_px=NO_MARGIN_PX)
+
+
+def _untrained(bundle: Bundle, preprocessing: PreprocessingConfig, folder: Path) -> Path:
+    """Write a checkpoint of the bundle's architecture, and return its folder."""
+    approach = Approach(bundle.metadata.approach.value)
+    if approach not in CONFIG_TYPES:
+        raise ModelIncompatible(
+            f"{approach} has no network that torch could run", path=bundle.path, hint="name another"
+        )
     has_choice = issubclass(CONFIG_TYPES[approach], HeadConfig)
     settings = _head_of(bundle) if has_choice else {}
-    plan = UntrainedPlan(approach, preprocessing, metadata.regions, settings)
+    plan = UntrainedPlan(approach, preprocessing, bundle.metadata.regions, settings)
     write_untrained_checkpoint(plan, folder)
+    return folder
 
 
 def _head_of(bundle: Bundle) -> dict[str, str | int]:

@@ -18,7 +18,7 @@ from aminet_runtime.session import Session
 @pytest.fixture(scope="module")
 def printed_and_made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("untrained") / "simple-untrained-int8"
-    small = ["--model", "simple_cnn", "--size", "48"]
+    small = ["--model", "simple_cnn", "--size", "48x40", "--frame", "56"]
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         assert main(["untrained", *small, "--json", "-o", str(folder)]) == 0
     return printed.getvalue(), folder
@@ -48,6 +48,7 @@ def test_it_reads_one_phase_of_the_usual_size_and_holds_twins_for_other_engines(
     found = Bundle.open(made).metadata.input
     assert found.channels == (Channel.CTA1,)
     assert found.training_shape == FULL_SHAPE
+    assert (found.network_size_px, found.network_margin_px) == ((48, 40), (4, 8))
     assert (made / "model.onnx").exists()
     assert (made / "model-int8.onnx").exists()
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from aminet_benchmarks.commands.options import to_json
 from aminet_runtime.console import command_parser, run_command
 from aminet_runtime.errors import UsageError
-from aminet_train.commands.cache_options import MAX_SIZE_PX, MIN_SIZE_PX
+from aminet_train.commands.cache_options import add_size_options, margin_of
 from aminet_train.fitting.defaults import MODEL_DEFAULTS
 
 PROG = "aminet-benchmark untrained"
 SUMMARY = "an INT8 bundle with random weights, for figures about speed alone"
-SIZE_PX = 192
-"""Of the bundle that ships, so that networks are compared at one size."""
+SIZE_PX, FRAME_PX = (192, 160), 224
+"""The pixels of the source report, 224 x 224, without the air that a head leaves around it."""
 
 EXAMPLE = """example:
   aminet-benchmark untrained --model efficientformerv2 -o efficientformerv2-untrained-int8
@@ -28,9 +28,7 @@ def main(argv: Sequence[str]) -> int:
         "--model", choices=MODEL_DEFAULTS, default="efficientformerv2", help="the network"
     )
     parser.add_argument("--channels", default="arterial", metavar="PRESET", help="cta, mcta, ...")
-    parser.add_argument(
-        "--size", type=int, default=SIZE_PX, metavar="PX", help=f"of its input; default {SIZE_PX}"
-    )
+    add_size_options(parser.add_argument_group("its input"), size=SIZE_PX, frame=FRAME_PX)
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="new")
     options = parser.parse_args(argv)
@@ -46,10 +44,9 @@ def _untrained(options: argparse.Namespace) -> int:
     if options.channels not in CHANNEL_PRESETS:
         known = ", ".join(CHANNEL_PRESETS)
         raise UsageError(f"--channels {options.channels} is unknown", hint=f"known are {known}")
-    if not MIN_SIZE_PX <= options.size <= MAX_SIZE_PX:
-        raise UsageError(f"--size {options.size} is not {MIN_SIZE_PX} to {MAX_SIZE_PX}")
-    size_px = (options.size, options.size)
-    preprocessing = PreprocessingConfig.from_preset(options.channels, size_px=size_px)
+    preprocessing = PreprocessingConfig.from_preset(
+        options.channels, size_px=options.size, margin_px=margin_of(options)
+    )
     settings = {"head": "atlas"} if preprocessing.has_atlas else {}
     network = UntrainedPlan(Approach(options.model), preprocessing, settings=settings)
     seconds = write_speed_bundle(SpeedBundlePlan(network, options.output))
