@@ -90,6 +90,33 @@ def test_command_prints_the_checkpoint(members, prepared_cohort, tmp_path, capsy
     assert "this run has a checkpoint already" in capsys.readouterr().err
 
 
+def test_patients_may_be_scored_in_bfloat16_and_the_mean_stays_float32(
+    members, prepared_cohort, tmp_path
+):
+    options = ["--members", *map(str, members), "--data", str(prepared_cohort.root)]
+    runs = [tmp_path / "whole", tmp_path / "half"]
+    for run, precision in zip(runs, ("32-true", "bf16-mixed"), strict=True):
+        asked = ["--run", str(run), "--precision", precision]
+        assert main(["--model", "average", *options, *asked]) == 0
+    whole, half = (load_info(run / "checkpoint") for run in runs)
+    assert whole.training["validation"] != half.training["validation"]
+    weights = [load_network(run / "checkpoint", half).state_dict() for run in runs]
+    assert all(torch.equal(weights[0][name], tensor) for name, tensor in weights[1].items())
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "no patients choose the rule of the mean; add --data"),
+        (["--learning-rate", "1e-3"], "--learning-rate: --model average has no use for it"),
+        (["--config", "settings.toml", "--map-stride", "4"], "--map-stride, --config: --model"),
+    ],
+)
+def test_refuses_what_changes_nothing_and_what_is_missing(members, words, message, capsys):
+    assert main(["--model", "average", "--members", *map(str, members), *words]) == 2
+    assert message in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_refuses_less_than_two_checkpoints(members, prepared_cohort, tmp_path, count):
     with pytest.raises(UsageError, match="one checkpoint has no mean"):

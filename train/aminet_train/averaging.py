@@ -29,6 +29,7 @@ from aminet_train.cohort.patients import PatientsBySplit, gather_patients, requi
 from aminet_train.cohort.prepared import PreparedCohort
 from aminet_train.cohort.prepared_patient import PreparedPatient
 from aminet_train.cohort.splits import Split
+from aminet_train.fitting.config import Precision
 from aminet_train.judging.evaluate import evaluate_scores, score_patient
 from aminet_train.plain_run import free_checkpoint_folder, write_plain_config
 from aminet_train.provenance import git_commit, tool_versions
@@ -39,13 +40,20 @@ AVERAGED = "averaged"
 """Of `training`'s `config`: the runs whose weights were averaged."""
 
 
-def average_checkpoints(members: Sequence[Path], data: Sequence[Path], run: Path) -> Path:
+def average_checkpoints(
+    members: Sequence[Path],
+    data: Sequence[Path],
+    run: Path,
+    *,
+    precision: Precision = Precision.FLOAT32,
+) -> Path:
     """Average the weights of checkpoints, and choose a decision rule for what comes out.
 
     Args:
         members: Checkpoints of one network; runs that began apart have no useful mean.
         data: Prepared cohorts, whose validation patients choose the rule.
         run: Folder for the checkpoint; must not hold one yet.
+        precision: Arithmetic in which these patients are scored; the mean is float32.
 
     Returns:
         The checkpoint's folder.
@@ -62,7 +70,8 @@ def average_checkpoints(members: Sequence[Path], data: Sequence[Path], run: Path
     names = [run_name(member) for member in members]
     cohort, patients = _held_out(data, infos, names=names)
     mean = _mean([load_network(m, info) for m, info in zip(members, infos, strict=True)])
-    info = _describe(mean, infos, cohort, patients[Split.VALIDATION], names=names)
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision is Precision.BFLOAT16):
+        info = _describe(mean, infos, cohort, patients[Split.VALIDATION], names=names)
     write_plain_config(run, info.approach, data)
     save_checkpoint(target, mean, info)
     return target

@@ -207,6 +207,13 @@ def given_settings(options: argparse.Namespace) -> dict[str, Any]:
     return tables
 
 
+def flag_of(setting: str) -> str:
+    """Return the flag of a setting such as `schedule.epochs`."""
+    return next(
+        f"--{flag.name}" for flags in GROUPS.values() for flag in flags if flag.setting == setting
+    )
+
+
 def defaults_table() -> str:
     """Show the defaults that differ from network to network."""
     rows = [("", *MODEL_DEFAULTS)]
