@@ -145,7 +145,24 @@ def test_refuses_a_member_that_has_seen_held_out_patients(write_member, prepared
 def test_refuses_cohorts_of_another_size(write_member, prepared_cohort, tmp_path):
     other = replace(prepared_cohort.preprocessing, size_px=(96, 96))
     members = [write_member(name, seed=1, preprocessing=other) for name in ("a", "b")]
-    with pytest.raises(InputInconsistent, match="not prepared as the checkpoints see"):
+    with pytest.raises(InputInconsistent, match="not prepared as any of the checkpoints sees"):
+        average_checkpoints(members, [prepared_cohort.root], tmp_path / "mean")
+
+
+def test_a_member_may_have_seen_slices_at_another_size(write_member, prepared_cohort, tmp_path):
+    other = replace(prepared_cohort.preprocessing, size_px=(96, 96))
+    members = [write_member("a", seed=1, preprocessing=other), write_member("b", seed=2)]
+    folder = average_checkpoints(members, [prepared_cohort.root], tmp_path / "mean")
+    assert load_info(folder).preprocessing == prepared_cohort.preprocessing
+
+
+def test_refuses_weights_that_grow_with_the_size(write_network, prepared_cohort, tmp_path):
+    members = [write_network(tmp_path / name / "checkpoint", seed=1) for name in ("a", "b")]
+    info = load_info(members[0])
+    wider = replace(info.preprocessing, size_px=(96, 96))
+    network = build_network(info.network, in_channels=1, size_px=wider.size_px)
+    save_checkpoint(members[0], network, replace(info, preprocessing=wider))
+    with pytest.raises(ModelIncompatible, match="grow with the size of its input"):
         average_checkpoints(members, [prepared_cohort.root], tmp_path / "mean")
 
 

@@ -51,7 +51,8 @@ def average_checkpoints(
 
     Args:
         members: Checkpoints of one network; runs that began apart have no useful mean.
-        data: Prepared cohorts, whose validation patients choose the rule.
+        data: Prepared cohorts, whose validation patients choose the rule. The mean sees slices as
+            they do; members may have seen them at another size.
         run: Folder for the checkpoint; must not hold one yet.
         precision: Arithmetic in which these patients are scored; the mean is float32.
 
@@ -60,7 +61,7 @@ def average_checkpoints(
 
     Raises:
         InputInconsistent: A member has learned from a held-out patient, or the cohorts were not
-            prepared as the members see.
+            prepared as any member sees.
         InputMissing: There are no validation patients.
         ModelIncompatible: The members are not of one network.
         UsageError: There are fewer than two, or the run has a checkpoint already.
@@ -69,7 +70,7 @@ def average_checkpoints(
     infos = _infos_of_one_network(members)
     names = [run_name(member) for member in members]
     cohort, patients = _held_out(data, infos, names=names)
-    mean = _mean([load_network(m, info) for m, info in zip(members, infos, strict=True)])
+    mean = _mean(members, infos)
     with torch.autocast("cpu", torch.bfloat16, enabled=precision is Precision.BFLOAT16):
         info = _describe(mean, infos, cohort, patients[Split.VALIDATION], names=names)
     write_plain_config(run, info.approach, data)
@@ -94,16 +95,19 @@ def _infos_of_one_network(members: Sequence[Path]) -> list[CheckpointInfo]:
 
 
 def _shape(info: CheckpointInfo) -> tuple[object, ...]:
-    return info.approach, info.network, info.preprocessing, info.window, info.regions
+    """Return what members must have in common; they may have seen slices at another size."""
+    views = info.preprocessing.channels, info.preprocessing.views_hu
+    return info.approach, info.network, views, info.window, info.regions
 
 
 def _held_out(
     data: Sequence[Path], infos: Sequence[CheckpointInfo], *, names: Sequence[str]
 ) -> tuple[PreparedCohort, PatientsBySplit]:
     cohort, patients = gather_patients(data)
-    if cohort.preprocessing != infos[0].preprocessing:
+    if cohort.preprocessing not in [info.preprocessing for info in infos]:
         raise InputInconsistent(
-            "the cohorts were not prepared as the checkpoints see", hint="name those of the runs"
+            "the cohorts were not prepared as any of the checkpoints sees",
+            hint="name those of the runs",
         )
     if not patients[Split.VALIDATION]:
         raise InputMissing("there are no validation patients", hint="prepare more patients")
@@ -113,9 +117,18 @@ def _held_out(
     return cohort, patients
 
 
-def _mean(networks: Sequence[nn.Module]) -> nn.Module:
+def _mean(members: Sequence[Path], infos: Sequence[CheckpointInfo]) -> nn.Module:
     """Average weights and the statistics of batch norms; what merely counts stays the first's."""
+    networks = [load_network(m, info) for m, info in zip(members, infos, strict=True)]
     states = [network.state_dict() for network in networks]
+    for member, state in zip(members, states, strict=True):
+        if any(state[name].shape != tensor.shape for name, tensor in states[0].items()):
+            raise ModelIncompatible(
+                f"its weights grow with the size of its input, which is not that of "
+                f"{run_name(members[0])}",
+                path=member,
+                hint="average checkpoints that saw slices of one size",
+            )
     mean = {name: _mean_tensor([state[name] for state in states]) for name in states[0]}
     networks[0].load_state_dict(mean)
     return networks[0].eval()
@@ -147,4 +160,10 @@ def _describe(
         "git_commit": git_commit(),
     }
     leaking = cohort.leaking or any(info.leaking for info in infos)
-    return replace(infos[0], rule=rule, training=training, leaking=leaking)
+    return replace(
+        infos[0],
+        preprocessing=cohort.preprocessing,
+        rule=rule,
+        training=training,
+        leaking=leaking,
+    )
