@@ -28,6 +28,7 @@ SLEEP_SHARE = 0.3
 """Of the time of a slice: the smallest loss that the gate must see."""
 
 WEIGHT_FACTOR = 0.75
+_CHANNEL_AXES = 4  # [1, C, 1, 1]; places on the axes of a slice, which the resize knows, have one
 
 _CUSTOMISE = """
 import sys
@@ -106,11 +107,12 @@ def change_weight(source: Path, target: Path) -> Path:
 
 
 def _first_weight(xml: bytes, weights: bytes) -> int:
-    """Return where the first float constant lies that is not 0: it belongs to the window."""
+    """Return where the first float constant of channels lies that is not 0: it is of the window."""
     network = ET.fromstring(xml)  # noqa: S314 - of a bundle whose check sums were verified
     for data in network.iterfind("layers/layer[@type='Const']/data"):
-        place = int(data.attrib["offset"])
-        if data.get("element_type") == "f32" and struct.unpack_from("<f", weights, place)[0]:
+        place, axes = int(data.attrib["offset"]), data.get("shape", "").count(",") + 1
+        is_of_channels = data.get("element_type") == "f32" and axes == _CHANNEL_AXES
+        if is_of_channels and struct.unpack_from("<f", weights, place)[0]:
             return place
     raise ModelInvalid("the network has no float constant", hint="take another bundle")
 
