@@ -6,9 +6,11 @@ be compared. Where it is not, the torch ways run a network of the same architect
 trained, at the size that the source report gives it: its answers mean nothing and are not compared.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+from torch import nn
 
 from aminet_benchmarks.untrained import UntrainedPlan, write_untrained_checkpoint
 from aminet_export.onnx_graph import ONNX_FILE, export_onnx, trace
@@ -17,12 +19,11 @@ from aminet_runtime.bundle import Bundle
 from aminet_runtime.engines.openvino_import import shared_core
 from aminet_runtime.errors import ModelIncompatible
 from aminet_runtime.input_contract import NO_MARGIN_PX
-from aminet_runtime.patient import Channel
 from aminet_train.checkpoint import load_info, load_model
-from aminet_train.networks import CONFIG_TYPES, Approach
+from aminet_train.networks import CONFIG_TYPES, Approach, build_network, config_from_json
 from aminet_train.networks.atlas_head import COARSE_STRIDE, FINE_STRIDE
 from aminet_train.networks.heads import HeadConfig
-from aminet_train.preprocessing import PreprocessingConfig
+from aminet_train.preprocessing import PreprocessingConfig, in_channels
 
 REPORT_SIZE_PX: Mapping[Approach, tuple[int, int]] = {
     Approach.MOBILENETV2: (224, 224),
@@ -30,9 +31,13 @@ REPORT_SIZE_PX: Mapping[Approach, tuple[int, int]] = {
 }
 """What the source report resizes whole slices to, before its networks of these kinds."""
 
-GAP_CELLS, COARSE_CELLS = 0.045, 0.18
-"""Cells of the evidence for each pixel along an edge: 1/32 with the pooled head, 1/16 dense; 1/8 or
-1/4 with the atlas head."""
+Settings = Mapping[str, str | int]
+
+HEADS: Sequence[Settings] = ({"head": "gap"}, {"head": "dense"})
+ATLAS_HEADS: Sequence[Settings] = tuple(
+    {"head": "atlas", "map_stride": stride} for stride in (COARSE_STRIDE, FINE_STRIDE)
+)
+CONVOLUTIONS = frozenset({"Convolution", "GroupConvolution"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,23 +123,26 @@ def _untrained(bundle: Bundle, preprocessing: PreprocessingConfig, folder: Path)
             f"{approach} has no network that torch could run", path=bundle.path, hint="name another"
         )
     has_choice = issubclass(CONFIG_TYPES[approach], HeadConfig)
-    settings = _head_of(bundle) if has_choice else {}
+    settings = _head_of(bundle, approach, preprocessing) if has_choice else {}
     plan = UntrainedPlan(approach, preprocessing, bundle.metadata.regions, settings)
     write_untrained_checkpoint(plan, folder)
     return folder
 
 
-def _head_of(bundle: Bundle) -> dict[str, str | int]:
-    """Tell the head by the atlas, and by how many cells its evidence has."""
-    contract = bundle.metadata.input
-    height, width = contract.frame_px
+def _head_of(bundle: Bundle, approach: Approach, preprocessing: PreprocessingConfig) -> Settings:
+    """Tell the head by how many convolutions the network has with each of them."""
     model = shared_core().read_model(model=bundle.model_xml, weights=bundle.model_bin)
-    model.reshape([1, contract.planes, height, width])
-    share = model.output("evidence").get_shape()[2] / height
-    if Channel.ATLAS in contract.channels:
-        stride = COARSE_STRIDE if share < COARSE_CELLS else FINE_STRIDE
-        return {"head": "atlas", "map_stride": stride}
-    return {"head": "dense" if share > GAP_CELLS else "gap"}
+    found = sum(node.get_type_name() in CONVOLUTIONS for node in model.get_ordered_ops())
+
+    def difference(settings: Settings) -> int:
+        network = build_network(
+            config_from_json(approach, dict(settings)),
+            in_channels=in_channels(preprocessing),
+            size_px=preprocessing.size_px,
+        )
+        return abs(found - sum(isinstance(part, nn.Conv2d) for part in network.modules()))
+
+    return min(ATLAS_HEADS if preprocessing.has_atlas else HEADS, key=difference)
 
 
 def _require_same_input(bundle: Bundle, checkpoint: Path) -> None:
