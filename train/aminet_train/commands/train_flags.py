@@ -240,6 +240,5 @@ def _add(group: Any, flag: Flag) -> None:
 
 
 def _mask_flags() -> str:
-    flat = dotted(MASK_DEFAULTS)
-    names = {flag.setting: flag.name for flags in GROUPS.values() for flag in flags}
-    return " ".join(f"--{names[setting]} {value}" for setting, value in flat.items())
+    settings = dotted(MASK_DEFAULTS)
+    return " ".join(f"{flag_of(setting)} {value}" for setting, value in settings.items())
