@@ -216,12 +216,17 @@ def test_missing_openvino_is_incompatible(monkeypatch):
         import_openvino()
 
 
-def test_instruction_set_is_capped_unless_the_user_has_chosen(monkeypatch):
+@pytest.mark.parametrize("before", [None, ""], ids=["not set", "set to nothing"])
+def test_instruction_set_is_capped_where_the_user_has_not_chosen(monkeypatch, before):
     monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    if before is not None:
+        monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", before)
     import_openvino()
     assert os.environ["ONEDNN_MAX_CPU_ISA"] == "AVX512_CORE_VNNI"
     assert openvino_import.is_isa_capped()
 
+
+def test_instruction_set_is_what_the_user_has_chosen(monkeypatch):
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_AMX")
     import_openvino()
     assert os.environ["ONEDNN_MAX_CPU_ISA"] == "AVX512_CORE_AMX"

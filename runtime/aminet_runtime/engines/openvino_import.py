@@ -5,10 +5,11 @@ Telemetry: `import openvino` starts a process that looks up a host name and writ
 folder. A `None` in `sys.modules` makes the import of that module fail, which OpenVINO provides for.
 
 Arithmetic: with the overflow fix of our exports, AVX2, AVX-512 and VNNI machines give bit-identical
-answers; AMX does not (up to .038 in probability was seen), and is no faster on these networks. So
+answers; AMX does not (up to .043 in probability was seen), and is no faster on these networks. So
 the instruction set is capped at AVX512_CORE_VNNI, unless the user has set ONEDNN_MAX_CPU_ISA to
-something else. oneDNN reads the variable when it compiles its first network, so the cap also holds
-in a host that has imported OpenVINO before, unless that host has compiled something already.
+something else; set to nothing it counts as not set. oneDNN reads the variable when it compiles its
+first network, so the cap also holds in a host that has imported OpenVINO before, unless that host
+has compiled something already.
 """
 
 import os
@@ -47,7 +48,8 @@ def import_openvino() -> ModuleType:
         ModelIncompatible: OpenVINO is not installed or does not load here.
     """
     sys.modules.setdefault(_TELEMETRY, None)  # type: ignore[arg-type]  # None blocks an import
-    os.environ.setdefault(ISA_VARIABLE, ISA_CAP)
+    if not os.environ.get(ISA_VARIABLE):  # empty, oneDNN would take all that the CPU has
+        os.environ[ISA_VARIABLE] = ISA_CAP
     try:
         import openvino  # noqa: PLC0415 - takes 0.1 s and must come after the two lines above
     except (ImportError, OSError) as cause:
