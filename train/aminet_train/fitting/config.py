@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from aminet_train.checkpoint import run_name
 from aminet_train.fitting.augment import AugmentConfig
 from aminet_train.fitting.losses import LossConfig
 from aminet_train.networks import Approach, NetworkConfig
@@ -135,5 +136,5 @@ class TrainConfig:
         values = to_tables(self)
         values["data"] = [path.name for path in self.data]
         values["weights"] = Path(self.weights).name
-        values["start_from"] = None if self.start_from is None else self.start_from.parent.name
+        values["start_from"] = None if self.start_from is None else run_name(self.start_from)
         return values
