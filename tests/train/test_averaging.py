@@ -128,6 +128,13 @@ def test_refuses_checkpoints_of_different_networks(members, simple_cnn, prepared
         average_checkpoints([*members, simple_cnn], [prepared_cohort.root], tmp_path / "mean")
 
 
+def test_members_may_have_learned_with_another_dropout(write_member, prepared_cohort, tmp_path):
+    networks = [MobileNetV2Config(dropout=0.0), MobileNetV2Config(dropout=0.5)]
+    members = [write_member(f"d{n.dropout}", seed=1, network=n) for n in networks]
+    folder = average_checkpoints(members, [prepared_cohort.root], tmp_path / "mean")
+    assert load_info(folder).network == networks[0]
+
+
 def test_refuses_a_member_that_has_seen_held_out_patients(write_member, prepared_cohort, tmp_path):
     _cohort, patients = gather_patients([prepared_cohort.root])
     seen = patients[Split.TEST][0]

@@ -31,6 +31,7 @@ from aminet_train.cohort.prepared_patient import PreparedPatient
 from aminet_train.cohort.splits import Split
 from aminet_train.fitting.config import Precision
 from aminet_train.judging.evaluate import evaluate_scores, score_patient
+from aminet_train.networks import without_dropout
 from aminet_train.plain_run import free_checkpoint_folder, write_plain_config
 from aminet_train.provenance import git_commit, tool_versions
 from aminet_train.thresholds import choose_rule
@@ -50,7 +51,8 @@ def average_checkpoints(
     """Average the weights of checkpoints, and choose a decision rule for what comes out.
 
     Args:
-        members: Checkpoints of one network; runs that began apart have no useful mean.
+        members: Checkpoints of one network, which may have learned with another dropout; runs that
+            began apart have no useful mean.
         data: Prepared cohorts, whose validation patients choose the rule. The mean sees slices as
             they do; members may have seen them at another size.
         run: Folder for the checkpoint; must not hold one yet.
@@ -95,9 +97,9 @@ def _infos_of_one_network(members: Sequence[Path]) -> list[CheckpointInfo]:
 
 
 def _shape(info: CheckpointInfo) -> tuple[object, ...]:
-    """Return what members must have in common; they may have seen slices at another size."""
+    """Return what members must have in common; slices' size and dropout may differ."""
     views = info.preprocessing.channels, info.preprocessing.views_hu
-    return info.approach, info.network, views, info.window, info.regions
+    return info.approach, without_dropout(info.network), views, info.window, info.regions
 
 
 def _held_out(

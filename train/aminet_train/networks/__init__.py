@@ -91,11 +91,19 @@ def learn_mirror(network: nn.Module, mirror: Sequence[int] | None) -> None:
             module.set_mirror(mirror)
 
 
+def without_dropout(config: NetworkConfig) -> NetworkConfig:
+    """Return the network that has the same weights and drops none of its features."""
+    if isinstance(config, SpiralConfig):
+        return config
+    return replace(config, dropout=0.0)
+
+
 def before_refinement(config: NetworkConfig) -> NetworkConfig:
     """Return the network whose weights a run may go on from: a coarse map, whatever the dropout."""
-    if not isinstance(config, HeadConfig):
-        return config
-    return replace(config, map_stride=COARSE_STRIDE, dropout=0.0, tissue_dropout=0.0)
+    bare = without_dropout(config)
+    if not isinstance(bare, HeadConfig):
+        return bare
+    return replace(bare, map_stride=COARSE_STRIDE, tissue_dropout=0.0)
 
 
 def takes_any_size(config: NetworkConfig) -> bool:
