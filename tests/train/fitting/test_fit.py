@@ -63,9 +63,10 @@ def test_checkpoint_tells_config_versions_and_data(trained):
     assert training["validation"]["patients"] == 3
 
 
-def test_goes_on_from_a_checkpoint(config, trained):
+@pytest.mark.parametrize("dropout", [SimpleCnnConfig().dropout, 0.0])
+def test_goes_on_from_a_checkpoint(config, trained, dropout):
     cohort, patients = gather_patients(config.data)
-    onward = replace(config, start_from=trained)
+    onward = replace(config, start_from=trained, network=replace(config.network, dropout=dropout))
     network = starting_network(onward, cohort.preprocessing, SliceDataset(patients[Split.TRAIN]))
     expected = load_network(trained, load_info(trained))
     for name, tensor in network.state_dict().items():
