@@ -13,7 +13,7 @@ from aminet_train.fitting.dataset import SliceDataset
 from aminet_train.fitting.resolve_config import resolve
 from aminet_train.fitting.starting_network import random_network, starting_network
 from aminet_train.networks import build_network, learn_mirror
-from aminet_train.networks.atlas_head import AtlasHead
+from aminet_train.networks.atlas_head import AtlasHead, AtlasHeadConfig
 from aminet_train.networks.efficientformerv2 import EfficientFormerV2Config
 from aminet_train.networks.heads import Head
 from aminet_train.networks.mobilenetv2 import MobileNetV2Config
@@ -35,13 +35,10 @@ def halves(left: int, right: int, count: int = 1) -> torch.Tensor:
 
 def make_head(map_stride: int, tissue_dropout: float = 0.0) -> AtlasHead:
     torch.manual_seed(0)
-    head = AtlasHead(
-        Widths(2, 3, 4, 6),
-        width=8,
-        map_stride=map_stride,
-        dropout=0.0,
-        tissue_dropout=tissue_dropout,
+    config = AtlasHeadConfig(
+        width=8, map_stride=map_stride, dropout=0.0, tissue_dropout=tissue_dropout
     )
+    head = AtlasHead(Widths(2, 3, 4, 6), config)
     return head.eval().requires_grad_(False)
 
 

@@ -8,7 +8,7 @@ how it was trained
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -115,27 +115,29 @@ def load_network(folder: Path, info: CheckpointInfo) -> nn.Module:
         info.network,
         in_channels=in_channels(info.preprocessing, info.window),
         size_px=info.preprocessing.size_px,
+        slices=info.window.fused_slices,
     )
     load_weights(folder, network)
     return network.eval()
 
 
-def load_weights(folder: Path, network: nn.Module, *, may_lack: str | None = None) -> None:
+def load_weights(folder: Path, network: nn.Module, *, may_lack: Sequence[str] = ()) -> None:
     """Load the weights of a checkpoint into a network.
 
     Args:
         folder: The checkpoint.
         network: Changed.
-        may_lack: Start of the names of weights that stay as they are if the checkpoint has none.
+        may_lack: Starts of the names of weights that stay as they are if the checkpoint has none.
 
     Raises:
         ModelInvalid: The weights are truncated, pickled or not finite.
         ModelIncompatible: They are of another architecture.
     """
     state = _read_weights(folder / WEIGHTS_FILE)
-    if may_lack is not None and not any(name.startswith(may_lack) for name in state):
-        own = network.state_dict()
-        state |= {name: own[name] for name in own if name.startswith(may_lack)}
+    own = network.state_dict()
+    for start in may_lack:
+        if not any(name.startswith(start) for name in state):
+            state |= {name: own[name] for name in own if name.startswith(start)}
     try:
         network.load_state_dict(state)
     except RuntimeError as cause:

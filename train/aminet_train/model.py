@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The whole model: raw HU in, probabilities and evidence out. This is what is exported."""
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aminet_train.preprocessing import Preprocessing
+from aminet_train.networks.late_fusion import LookLayout
+from aminet_train.preprocessing import Preprocessing, PreprocessingConfig
 
 
 class DeployableModel(nn.Module):
@@ -27,16 +29,7 @@ class DeployableModel(nn.Module):
         Cells that the margin's edge would cut are cut into parts of the same value.
         """
         logits, evidence = self.network(self.preprocessing(slices))
-        return logits.sigmoid(), self._of_whole_slice(evidence.sigmoid())
-
-    def _of_whole_slice(self, evidence: Tensor) -> Tensor:
-        config = self.preprocessing.config
-        map_height = int(evidence.shape[2])  # TorchScript's tracing makes it a tensor
-        parts = config.cell_parts(map_height)
-        if parts > 1:
-            evidence = F.interpolate(evidence, scale_factor=float(parts), mode="nearest")
-        rows, columns = config.margin_cells(map_height * parts)
-        return F.pad(evidence, (columns, columns, rows, rows)) if rows or columns else evidence
+        return logits.sigmoid(), _of_whole_slice(evidence.sigmoid(), self.preprocessing.config)
 
 
 class SpiralModel(DeployableModel):
@@ -49,3 +42,60 @@ class SpiralModel(DeployableModel):
         """Map planes [N, 2, H, W], SPIRAL and atlas, to probabilities and evidence."""
         probabilities, evidence = self.network(slices)
         return probabilities, evidence
+
+
+class SliceModel(nn.Module):
+    """The first part of a model with late fusion: what it sees of each slice alone.
+
+    Args:
+        model: The whole.
+    """
+
+    def __init__(self, model: DeployableModel) -> None:
+        super().__init__()
+        self.preprocessing = Preprocessing(model.preprocessing.config)
+        self.network = model.network
+
+    def forward(self, slices: Tensor) -> Tensor:
+        """Map raw HU [N, C, H, W] to features [N, L]; one plane a channel."""
+        look = self.network.look(self.preprocessing(slices))  # type: ignore[operator]
+        packed: Tensor = look.pack()
+        return packed
+
+
+class WindowModel(nn.Module):
+    """The second part: the features of a slice and of its neighbours to the answer.
+
+    Args:
+        model: The whole.
+    """
+
+    def __init__(self, model: DeployableModel) -> None:
+        super().__init__()
+        self.network = model.network
+        self.config = model.preprocessing.config
+        self.layout = _layout(model)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Map features [N, slices, L], low to high, to what `DeployableModel` answers."""
+        slices, shape = features.shape[1], self.layout.features
+        middle = self.layout.unpack(features[:, slices // 2])
+        compared = features[:, :, : shape.numel()].reshape(-1, slices, *shape)
+        logits, evidence = self.network.head.conclude(middle, compared)  # type: ignore[union-attr,operator]
+        return logits.sigmoid(), _of_whole_slice(evidence.sigmoid(), self.config)
+
+
+def _layout(model: DeployableModel) -> LookLayout:
+    """Find the shapes of a slice's look by looking at an empty one."""
+    config = model.preprocessing.config
+    with torch.inference_mode():
+        return LookLayout.of(model.network.look(torch.zeros(1, config.views, *config.size_px)))  # type: ignore[operator]
+
+
+def _of_whole_slice(evidence: Tensor, config: PreprocessingConfig) -> Tensor:
+    map_height = int(evidence.shape[2])  # TorchScript's tracing makes it a tensor
+    parts = config.cell_parts(map_height)
+    if parts > 1:
+        evidence = F.interpolate(evidence, scale_factor=float(parts), mode="nearest")
+    rows, columns = config.margin_cells(map_height * parts)
+    return F.pad(evidence, (columns, columns, rows, rows)) if rows or columns else evidence

@@ -62,12 +62,15 @@ class SliceWindow:
             for the next stored slice.
         slab: Show the maximum over the window (a slab MIP) and not its slices side by side.
         mirrored: Show the left-right flipped planes too, as further channels.
+        late_fusion: Look at each slice alone and compare the features that this gives, rather than
+            showing the slices to the network side by side.
     """
 
     size: int = 1
     spacing_mm: float | None = None
     slab: bool = False
     mirrored: bool = False
+    late_fusion: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a window that cannot be meant."""
@@ -75,6 +78,13 @@ class SliceWindow:
             raise ValueError(f"a window of {self.size} slices is none of {WINDOW_SIZES}")
         if self.spacing_mm is not None and self.spacing_mm <= 0:
             raise ValueError(f"neighbours {self.spacing_mm} mm apart")
+        if self.late_fusion and (self.size == 1 or self.slab or self.mirrored):
+            raise ValueError("late fusion needs a window of 3 or 5 slices, side by side")
+
+    @property
+    def fused_slices(self) -> int:
+        """Slices whose features are compared for one answer; 1 without late fusion."""
+        return self.size if self.late_fusion else 1
 
     def neighbours(
         self, centres: NDArray[np.int32], *, slice_spacing_mm: float, slice_count: int

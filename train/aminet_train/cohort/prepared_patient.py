@@ -160,7 +160,7 @@ class PreparedPatient:
         """
         is_kept = np.zeros(self.slice_count, np.bool_)
         is_kept[self.kept] = True
-        return self.slices[is_kept[self._neighbours(self.slices, window)].all(axis=1)]
+        return self.slices[is_kept[self.neighbours(self.slices, window)].all(axis=1)]
 
     def inputs(
         self,
@@ -199,7 +199,7 @@ class PreparedPatient:
         Raises:
             InputInconsistent: The image of a slice or of a neighbour was not kept.
         """
-        wanted = self._neighbours(numbers, window)
+        wanted = self.neighbours(numbers, window)
         places = np.searchsorted(self.kept, wanted)
         if not np.array_equal(self.kept.take(places, mode="clip"), wanted):
             raise InputInconsistent(
@@ -212,7 +212,8 @@ class PreparedPatient:
         by_view = np.moveaxis(stored[places], 1, 2).reshape(len(numbers), -1, *stored.shape[2:])
         return torch.from_numpy(np.ascontiguousarray(by_view)).float() / IMAGE_LEVELS
 
-    def _neighbours(self, numbers: NDArray[np.int32], window: SliceWindow) -> NDArray[np.int32]:
+    def neighbours(self, numbers: NDArray[np.int32], window: SliceWindow) -> NDArray[np.int32]:
+        """List the slices of each window, int32 [m, size], low to high; see `SliceWindow`."""
         return window.neighbours(
             numbers, slice_spacing_mm=self.scan.spacing_mm[2], slice_count=self.slice_count
         )

@@ -89,6 +89,13 @@ GROUPS: Mapping[str, Sequence[Flag]] = {
         ),
         Flag("slab", "window.slab", bool, "the window's maximum (a slab MIP), not its slices"),
         Flag("mirrored", "window.mirrored", bool, "the flipped slice as further channels"),
+        Flag(
+            "late-fusion",
+            "window.late_fusion",
+            bool,
+            "look at each slice of the window alone and compare their features; with --head atlas, "
+            "from a network of single slices",
+        ),
     ),
     "weights at the start": (
         Flag(
@@ -114,7 +121,7 @@ GROUPS: Mapping[str, Sequence[Flag]] = {
             "frozen-epochs",
             "schedule.frozen_epochs",
             int,
-            f"at the start, the head alone learns, {PER_MODEL}",
+            f"at the start, only what is new learns: the head, or the fusion; {PER_MODEL}",
         ),
         Flag(
             "patience",
@@ -124,7 +131,12 @@ GROUPS: Mapping[str, Sequence[Flag]] = {
         ),
         Flag("batch-size", "schedule.batch_size", int, "over all processes; default 32"),
         Flag("learning-rate", "schedule.learning_rate", float, f"peak, {PER_MODEL}"),
-        Flag("backbone-rate", "schedule.backbone_rate", float, "share of the head's; default 0.3"),
+        Flag(
+            "backbone-rate",
+            "schedule.backbone_rate",
+            float,
+            "of what is not new, as a share of the peak; default 0.3",
+        ),
         Flag("weight-decay", "schedule.weight_decay", float, "default 0.0001"),
         Flag(
             "positive-weight",

@@ -28,11 +28,12 @@ class ScheduleConfig:
 
     Attributes:
         epochs: At most.
-        frozen_epochs: Epochs at the start in which only the head learns.
+        frozen_epochs: Epochs at the start in which only the head learns; with late fusion, only the
+            fusion.
         patience: Epochs without a better validation average precision before the run ends.
         batch_size: Slices a step, over all processes.
-        learning_rate: Peak, of the head.
-        backbone_rate: Learning rate of the pretrained part, as a share of the head's.
+        learning_rate: Peak, of the head; with late fusion, of the fusion.
+        backbone_rate: Learning rate of what has learned before, as a share of that.
         weight_decay: Of AdamW.
     """
 

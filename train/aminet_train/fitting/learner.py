@@ -19,7 +19,7 @@ from aminet_train.fitting.config import Precision, ScheduleConfig, TrainConfig
 from aminet_train.fitting.dataset import SliceBatch
 from aminet_train.fitting.losses import total_loss
 from aminet_train.fitting.mixed_precision import keep_strided_depthwise_in_float32
-from aminet_train.networks import asks_for_atlas, backbone_of
+from aminet_train.networks import asks_for_atlas, settled_parts
 
 
 class Learner:
@@ -55,10 +55,10 @@ class Learner:
         self._module, self._stepper = fabric.setup(self.network, self.optimizer)
 
     def start_epoch(self, epoch: int) -> None:
-        """Freeze the backbone, its batch norms too, for the first epochs, as the report did."""
+        """Freeze what has learned before for the first epochs, batch norms too, as the report."""
         self.network.train()
         frozen = epoch < self._config.schedule.frozen_epochs
-        for module in backbone_of(self.network):
+        for module in settled_parts(self.network):
             module.requires_grad_(not frozen)
             module.train(not frozen)
 
@@ -115,12 +115,12 @@ class Learner:
 
 
 def _optimizer(network: nn.Module, config: ScheduleConfig) -> torch.optim.AdamW:
-    """AdamW; the backbone learns more slowly than the head."""
-    backbone = [p for module in backbone_of(network) for p in module.parameters()]
-    known = set(backbone)
-    head = [p for p in network.parameters() if p not in known]
-    groups: list[dict[str, Any]] = [{"params": head, "peak_lr": config.learning_rate}]
-    if backbone:
+    """AdamW; what has learned before learns more slowly than what is new."""
+    settled = [p for module in settled_parts(network) for p in module.parameters()]
+    known = set(settled)
+    new = [p for p in network.parameters() if p not in known]
+    groups: list[dict[str, Any]] = [{"params": new, "peak_lr": config.learning_rate}]
+    if settled:
         rate = config.learning_rate * config.backbone_rate
-        groups.append({"params": backbone, "peak_lr": rate})
+        groups.append({"params": settled, "peak_lr": rate})
     return torch.optim.AdamW(groups, lr=config.learning_rate, weight_decay=config.weight_decay)

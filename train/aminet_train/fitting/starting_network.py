@@ -23,6 +23,7 @@ from aminet_train.networks import (
 from aminet_train.networks.atlas_head import REFINEMENT_WEIGHTS
 from aminet_train.networks.efficientformerv2 import EfficientFormerV2Config
 from aminet_train.networks.heads import HEADS_WITH_MAP
+from aminet_train.networks.late_fusion import FUSION_WEIGHTS
 from aminet_train.networks.weights import (
     has_folded_batch_norm,
     load_backbone,
@@ -48,14 +49,17 @@ def random_network(config: TrainConfig, preprocessing: PreprocessingConfig) -> n
     """Build the network with random weights, which are a function of the seed.
 
     Raises:
-        UsageError: The network asks for an atlas and the data have none, or the other way round.
+        UsageError: The network asks for an atlas and the data have none, or the other way round;
+            or it has no features to fuse.
     """
     _require_atlas(config, preprocessing)
+    _require_features_to_fuse(config)
     torch.manual_seed(config.seed)
     return build_network(
         config.network,
         in_channels=in_channels(preprocessing, config.window),
         size_px=preprocessing.size_px,
+        slices=config.window.fused_slices,
     )
 
 
@@ -98,6 +102,8 @@ def _continued(
     dropout.
     """
     info = load_info(checkpoint)
+    if config.window.late_fusion and info.window == SINGLE_SLICE:
+        info = replace(info, window=config.window)  # what it lacks is new
     if not _gains_neighbours(config, info):
         return _same_network(config, preprocessing, checkpoint, info)
     alone = replace(config, window=SINGLE_SLICE)
@@ -111,7 +117,8 @@ def _continued(
 
 def _gains_neighbours(config: TrainConfig, before: CheckpointInfo) -> bool:
     """Tell whether the run shows slices side by side to a backbone that saw one at a time."""
-    side_by_side = config.window.size > 1 and not config.window.slab and not config.window.mirrored
+    window = config.window
+    side_by_side = window.size > 1 and not (window.slab or window.mirrored or window.late_fusion)
     has_backbone = head_of(config.network) is not None
     return before.window == SINGLE_SLICE and side_by_side and has_backbone
 
@@ -130,7 +137,7 @@ def _same_network(
             raise ModelIncompatible(
                 f"the checkpoint is of {has}", path=checkpoint, hint=f"wanted {wanted}"
             )
-    load_weights(checkpoint, network, may_lack=REFINEMENT_WEIGHTS)
+    load_weights(checkpoint, network, may_lack=(REFINEMENT_WEIGHTS, FUSION_WEIGHTS))
     return network
 
 
@@ -144,6 +151,18 @@ def _require_atlas(config: TrainConfig, preprocessing: PreprocessingConfig) -> N
         raise UsageError(
             "--head atlas needs the patient's atlas as a channel",
             hint="prepare with --channels mcta+atlas or arterial+atlas",
+        )
+
+
+def _require_features_to_fuse(config: TrainConfig) -> None:
+    if not config.window.late_fusion:
+        return
+    if not asks_for_atlas(config.network):
+        raise UsageError("only the atlas head compares slices", hint="add --head atlas")
+    if config.start_from is None:
+        raise UsageError(
+            "late fusion compares what a network of single slices has learned",
+            hint="train one first, and name its checkpoint with --start-from",
         )
 
 

@@ -51,7 +51,7 @@ def config_from_json(approach: Approach, values: Mapping[str, Any]) -> NetworkCo
 
 
 def build_network(
-    config: NetworkConfig, *, in_channels: int, size_px: tuple[int, int]
+    config: NetworkConfig, *, in_channels: int, size_px: tuple[int, int], slices: int = 1
 ) -> nn.Module:
     """Build a network with random weights.
 
@@ -59,19 +59,38 @@ def build_network(
         config: Its type names the network.
         in_channels: C of the input.
         size_px: Height and width of the input.
+        slices: Whose features are compared for one answer; more than 1 with the atlas head alone.
     """
     if isinstance(config, SpiralConfig):
         return SpiralMaximum(config)
     if isinstance(config, SimpleCnnConfig):
         return SimpleCnn(in_channels, size_px, config)
     if isinstance(config, EfficientFormerV2Config):
-        return EfficientFormerV2(in_channels, size_px, config)
-    return MobileNetV2(in_channels, config)
+        return EfficientFormerV2(in_channels, size_px, config, slices=slices)
+    return MobileNetV2(in_channels, config, slices=slices)
 
 
 def backbone_of(network: nn.Module) -> list[nn.Module]:
     """Return the pretrained part of a network; a network without one has none."""
     return [network.backbone] if isinstance(network, MobileNetV2 | EfficientFormerV2) else []
+
+
+def settled_parts(network: nn.Module) -> list[nn.Module]:
+    """Return what has learned before: it learns more slowly, and not at all in frozen epochs.
+
+    That is the backbone; with late fusion it is all that looks at single slices.
+    """
+    backbone = backbone_of(network)
+    if not fuses(network):
+        return backbone
+    head: AtlasHead = network.head  # type: ignore[assignment]  # nn.Module is untyped
+    return [*backbone, *(part for part in head.children() if part is not head.fusion)]
+
+
+def fuses(network: nn.Module) -> bool:
+    """Tell whether a network looks at slices alone and compares their features."""
+    head = getattr(network, "head", None)
+    return isinstance(head, AtlasHead) and head.slices > 1
 
 
 def head_of(config: NetworkConfig) -> Head | None:

@@ -8,12 +8,14 @@ known: the atlas is an input.
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from aminet_runtime.regions import REGION_COUNT
+from aminet_train.networks.late_fusion import NeighbourFusion, SliceLook
 from aminet_train.networks.pyramid import Maps, Widths, lift
 from aminet_train.preprocessing import ATLAS_WINDOW
 
@@ -34,6 +36,25 @@ RARE_CELL_LOGIT = -6.0
 """Start at a probability of .0025 a cell: clots are rare, and so is the first loss."""
 
 
+@dataclass(frozen=True, slots=True)
+class AtlasHeadConfig:
+    """How an atlas head is built.
+
+    Attributes:
+        width: Of the map's own features.
+        map_stride: Of the clot map, 8 or 4.
+        dropout: Before the classifiers.
+        tissue_dropout: Share of the training slices that are answered without their tissue.
+        slices: Whose features are compared for one answer: 1, or the 3 or 5 of a window.
+    """
+
+    width: int
+    map_stride: int
+    dropout: float
+    tissue_dropout: float
+    slices: int = 1
+
+
 class AtlasHead(nn.Module):
     """Clot logits under the atlas, and each region's tissue beside the other side's.
 
@@ -43,33 +64,32 @@ class AtlasHead(nn.Module):
 
     Args:
         widths: Features of the backbone.
-        width: Of the map's own features.
-        map_stride: Of the clot map, 8 or 4.
-        dropout: Before the classifiers.
-        tissue_dropout: Share of the training slices that are answered without their tissue.
+        config: How it is built.
     """
 
     numbers: Tensor
 
-    def __init__(
-        self, widths: Widths, *, width: int, map_stride: int, dropout: float, tissue_dropout: float
-    ) -> None:
+    def __init__(self, widths: Widths, config: AtlasHeadConfig) -> None:
         super().__init__()
+        width = config.width
+        self.slices, self.map_stride = config.slices, config.map_stride
         self.finest = nn.Conv2d(widths.stride_8, width, kernel_size=1)
         self.fine = nn.Conv2d(widths.stride_16, width, kernel_size=1)
         self.coarse = nn.Conv2d(widths.stride_32, width, kernel_size=1)
         self.mix_fine = nn.Conv2d(width, width, kernel_size=3, padding=1)
         self.mix_finest = nn.Conv2d(width, width, kernel_size=3, padding=1)
-        self.dropout = nn.Dropout2d(dropout)
+        self.dropout = nn.Dropout2d(config.dropout)
         self.clot = nn.Conv2d(width, 1, kernel_size=1)
         nn.init.constant_(self.clot.bias, RARE_CELL_LOGIT)  # type: ignore[arg-type]  # bias is on
-        self.map_stride = map_stride
-        if map_stride == FINE_STRIDE:
+        if config.map_stride == FINE_STRIDE:
             self.refinement = Refinement(widths.stride_4, width)
+        if config.slices > 1:
+            finer = COARSE_STRIDE // config.map_stride
+            self.fusion = NeighbourFusion(width, slices=config.slices, finer=finer)
         self.share_weight = nn.Parameter(torch.ones(()))
         self.region_bias = nn.Parameter(torch.zeros(REGION_COUNT, 1, 1))
-        self.tissue = TissueLook(widths.stride_32, dropout)
-        self.drop_tissue = DropPath(tissue_dropout)
+        self.tissue = TissueLook(widths.stride_32, config.dropout)
+        self.drop_tissue = DropPath(config.tissue_dropout)
         numbers = torch.arange(REGION_COUNT, dtype=torch.float32).view(1, -1, 1, 1)
         self.register_buffer("numbers", numbers, persistent=False)
 
@@ -77,22 +97,46 @@ class AtlasHead(nn.Module):
         """Map features and atlas to the slice's answer.
 
         Args:
-            maps: Of the backbone.
+            maps: Of the backbone, [N * slices, ...]: the slices of a window follow each other.
             atlas: [N, 1, h, w], the region of each voxel as a share of `ATLAS_WINDOW`.
 
         Returns:
             Logits [N, 15] and evidence, logits of cells [N, 15, h / stride, w / stride].
         """
-        shares = self._shares(atlas)
+        if self.slices == 1:
+            return self.conclude(self.look(maps, atlas))
+        features, middle = self._mix(maps), self.slices // 2
+        features = features.reshape(-1, self.slices, *features.shape[1:])
+        alone = Maps(*(part[middle :: self.slices] for part in maps))
+        return self.conclude(self._look(features[:, middle], alone, atlas), features)
+
+    def look(self, maps: Maps, atlas: Tensor) -> SliceLook:
+        """See slices alone: maps of the backbone [N, ...], atlas [N, 1, h, w]."""
+        return self._look(self._mix(maps), maps, atlas)
+
+    def conclude(self, look: SliceLook, features: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Answer for slices, as `forward` does.
+
+        Args:
+            look: At each slice.
+            features: [N, slices, F, h / 8, w / 8] of its window; none where slices are alone.
+        """
+        clot = look.clot if features is None else look.clot + self.fusion(features)
+        share = self.share_weight * torch.log(look.shares.clamp_min(NO_SHARE))
+        evidence: Tensor = clot + self.region_bias + share
+        return torch.logsumexp(evidence, dim=(2, 3)) + self.drop_tissue(look.tissue), evidence
+
+    def _mix(self, maps: Maps) -> Tensor:
         mixed = lift(self.coarse(maps.stride_32), self.fine(maps.stride_16), self.mix_fine)
-        mixed = lift(mixed, self.finest(maps.stride_8), self.mix_finest)
+        return lift(mixed, self.finest(maps.stride_8), self.mix_finest)
+
+    def _look(self, mixed: Tensor, maps: Maps, atlas: Tensor) -> SliceLook:
         clot = self.clot(self.dropout(mixed))  # (N, 1, h / 8, w / 8)
         if self.map_stride == FINE_STRIDE:
             clot = self.refinement(clot, mixed, maps.stride_4)
-        share = self.share_weight * torch.log(shares.clamp_min(NO_SHARE))
-        evidence: Tensor = clot + self.region_bias + share
+        shares = self._shares(atlas)
         tissue = self.tissue(maps.stride_32, self._coarse_shares(shares))
-        return torch.logsumexp(evidence, dim=(2, 3)) + self.drop_tissue(tissue), evidence
+        return SliceLook(mixed, clot, tissue, shares)
 
     def set_mirror(self, mirror: Sequence[int] | None) -> None:
         """Say which region lies on the other side of each; at first that is each itself."""

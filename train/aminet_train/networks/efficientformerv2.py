@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import timm
 from torch import Tensor, nn
 
-from aminet_train.networks.heads import HeadConfig, answer, image_channels, make_head
+from aminet_train.networks.heads import HeadConfig, answer, image_channels, look, make_head
+from aminet_train.networks.late_fusion import SliceLook
 from aminet_train.networks.pyramid import Maps, Widths
 
 TIMM_NAME = "efficientformerv2_s0"
@@ -27,21 +28,30 @@ class EfficientFormerV2(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, size_px: tuple[int, int], config: EfficientFormerV2Config
+        self,
+        in_channels: int,
+        size_px: tuple[int, int],
+        config: EfficientFormerV2Config,
+        *,
+        slices: int = 1,
     ) -> None:
         super().__init__()
         self.backbone = timm.create_model(
             TIMM_NAME,
             pretrained=False,
-            in_chans=image_channels(config.head, in_channels),
+            in_chans=image_channels(config.head, in_channels, slices=slices),
             num_classes=0,
             img_size=size_px,
         )
-        self.head = make_head(config, Widths(*FEATURES, self.backbone.num_features))
+        self.head = make_head(config, Widths(*FEATURES, self.backbone.num_features), slices=slices)
 
     def forward(self, network_input: Tensor) -> tuple[Tensor, Tensor]:
         """Map input 0..1 [N, C, h, w] to logits [N, 15] and evidence [N, 15, h', w']."""
         return answer(self.head, network_input, self._features)
+
+    def look(self, slices: Tensor) -> SliceLook:
+        """See slices alone, [N, V, h, w] in 0..1 with the atlas last; with the atlas head."""
+        return look(self.head, slices, self._features)
 
     def _features(self, images: Tensor) -> Maps:
         centred = images * 2.0 - 1.0  # near enough to the ImageNet mean and deviation

@@ -14,7 +14,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from aminet_runtime.regions import REGION_COUNT
-from aminet_train.networks.atlas_head import COARSE_STRIDE, FINE_STRIDE, AtlasHead
+from aminet_train.networks.atlas_head import (
+    COARSE_STRIDE,
+    FINE_STRIDE,
+    AtlasHead,
+    AtlasHeadConfig,
+)
+from aminet_train.networks.late_fusion import SliceLook
 from aminet_train.networks.pyramid import Maps, Widths, lift
 
 
@@ -145,13 +151,19 @@ ATLAS_WIDTH = 64
 AnyHead = GapHead | DenseHead | TerritoryHead | AtlasHead
 
 
-def image_channels(head: Head, in_channels: int) -> int:
-    """Return how many channels the backbone sees: all but the atlas."""
-    return in_channels - 1 if head is Head.ATLAS else in_channels
+def image_channels(head: Head, in_channels: int, *, slices: int = 1) -> int:
+    """Return how many channels the backbone sees: all but the atlas, of one slice."""
+    return (in_channels - 1) // slices if head is Head.ATLAS else in_channels
 
 
-def make_head(config: HeadConfig, widths: Widths) -> AnyHead:
-    """Build the head of a backbone with some features."""
+def make_head(config: HeadConfig, widths: Widths, *, slices: int = 1) -> AnyHead:
+    """Build the head of a backbone with some features.
+
+    Args:
+        config: Which one.
+        widths: Of the backbone.
+        slices: Whose features are compared for one answer; more than 1 with the atlas head alone.
+    """
     head, dropout = config.head, config.dropout
     fine, coarse = widths.stride_16, widths.stride_32
     if head is Head.GAP:
@@ -159,13 +171,10 @@ def make_head(config: HeadConfig, widths: Widths) -> AnyHead:
     if head is Head.TERRITORY:
         return TerritoryHead(fine, coarse, width=DENSE_WIDTH, dropout=dropout)
     if head is Head.ATLAS:
-        return AtlasHead(
-            widths,
-            width=ATLAS_WIDTH,
-            map_stride=config.map_stride,
-            dropout=dropout,
-            tissue_dropout=config.tissue_dropout,
+        built = AtlasHeadConfig(
+            ATLAS_WIDTH, config.map_stride, dropout, config.tissue_dropout, slices
         )
+        return AtlasHead(widths, built)
     return DenseHead(fine, coarse, width=DENSE_WIDTH, dropout=dropout)
 
 
@@ -177,6 +186,7 @@ def answer(
     Args:
         head: Of the network.
         network_input: [N, C, h, w] in 0..1; the last channel is the atlas, if the head asks for it.
+            Slices whose features are compared stand side by side, low to high, for each view.
         features: The backbone.
 
     Returns:
@@ -184,8 +194,30 @@ def answer(
     """
     if isinstance(head, AtlasHead):
         images, atlas = network_input[:, :-1], network_input[:, -1:]
-        return head(features(images), atlas)  # type: ignore[no-any-return]  # nn.Module is untyped
+        return head(features(_one_by_one(images, head.slices)), atlas)  # type: ignore[no-any-return]  # nn.Module is untyped
     maps = features(network_input)
     if isinstance(head, GapHead):
         return head(maps.stride_32)  # type: ignore[no-any-return]
     return head(maps.stride_16, maps.stride_32)  # type: ignore[no-any-return]
+
+
+def look(head: AnyHead, slices: Tensor, features: Callable[[Tensor], Maps]) -> SliceLook:
+    """Let a backbone and its atlas head see slices alone, whatever window they are in later.
+
+    Args:
+        head: Of the network.
+        slices: [N, C, h, w] in 0..1; the last channel is the atlas.
+        features: The backbone.
+    """
+    if not isinstance(head, AtlasHead):
+        raise TypeError("only the atlas head compares slices")
+    return head.look(features(slices[:, :-1]), slices[:, -1:])
+
+
+def _one_by_one(images: Tensor, slices: int) -> Tensor:
+    """Turn windows [N, views * slices, h, w] into slices [N * slices, views, h, w]."""
+    if slices == 1:
+        return images
+    count, channels, height, width = images.shape
+    apart = images.reshape(count, channels // slices, slices, height, width)
+    return apart.transpose(1, 2).flatten(0, 1)
