@@ -82,6 +82,7 @@ class BundleRecipe:
     disclaimer: str = "Made for tests. Not a medical device."
     with_onnx: bool = False
     margin_px: tuple[int, int] = (0, 0)
+    late_fusion: bool = False
 
     @property
     def planes(self) -> int:
@@ -144,7 +145,10 @@ def chromium() -> list[str]:
 def write_bundle(folder: Path, recipe: BundleRecipe) -> Path:
     """Write a whole bundle: network, metadata, self-test, card, checksums."""
     folder.mkdir()
-    write_network(folder, recipe.planes)
+    if recipe.late_fusion:
+        write_late_network(folder, channels=len(recipe.channels), window=recipe.window)
+    else:
+        write_network(folder, recipe.planes)
     identity = model_id(*((folder / name).read_bytes() for name in ("model.xml", "model.bin")))
     metadata = metadata_of(recipe, model_id=identity)
     (folder / "metadata.json").write_bytes(metadata.to_bytes())
@@ -176,6 +180,53 @@ def write_network(folder: Path, planes: int) -> None:
         (evidence, "evidence"),
     ):
         node.output(0).set_names({name})
+    model = openvino.Model([probabilities, evidence], [slices], "bands")
+    openvino.save_model(model, folder / "model.xml", compress_to_fp16=False)
+
+
+EVIDENCE_CELLS = 16
+
+
+def write_late_network(folder: Path, *, channels: int, window: int) -> None:
+    """Write a network of the same answers, which sees each slice alone: bands of each channel."""
+    openvino = import_openvino()
+    from openvino import opset13 as ops  # noqa: PLC0415 - after the import above
+
+    def named(node: object, name: str) -> object:
+        node.output(0).set_names({name})
+        return node
+
+    slices = named(ops.parameter([-1, channels * window, -1, -1], np.float32), "slices")
+    places = [np.arange(channels) * window + place for place in range(window)]
+    apart = [ops.gather(slices, of_place, np.int64(1)) for of_place in places]
+    alone = named(ops.concat(apart, 0), "slices_alone")  # [window x N, C, H, W]
+    brightness = ops.divide(ops.clamp(alone, 0.0, FULL_HU), np.float32(FULL_HU))
+    bands = ops.adaptive_avg_pool(brightness, np.array([1, REGION_COUNT]))
+    cells = ops.adaptive_avg_pool(brightness, np.array([4, 4]))
+    flat = [
+        ops.reshape(maps, np.array([0, channels * count]), True)
+        for maps, count in ((bands, REGION_COUNT), (cells, EVIDENCE_CELLS))
+    ]
+    features = named(ops.concat(flat, 1), "features")  # [window x N, L]
+    length = channels * (REGION_COUNT + EVIDENCE_CELLS)
+    windows = ops.transpose(
+        ops.reshape(features, np.array([window, -1, length]), False), np.array([1, 0, 2])
+    )
+    weights = plane_weights(channels * window).reshape(channels, window).T  # [window, C]
+    sums = []
+    for start, count in ((0, REGION_COUNT), (channels * REGION_COUNT, EVIDENCE_CELLS)):
+        numbers = np.arange(start, start + channels * count)
+        part = ops.reshape(
+            ops.gather(windows, numbers, np.int64(2)),
+            np.array([-1, window, channels, count]),
+            False,
+        )
+        weighted = ops.multiply(part, weights.reshape(1, window, channels, 1))
+        sums.append(ops.reduce_sum(weighted, np.array([1, 2])))
+    probabilities = named(ops.clamp(sums[0], 0.0, 1.0), "probabilities")
+    column = ops.reshape(probabilities, np.array([-1, REGION_COUNT, 1, 1]), False)
+    evidence = ops.multiply(column, ops.reshape(sums[1], np.array([-1, 1, 4, 4]), False))
+    named(evidence, "evidence")
     model = openvino.Model([probabilities, evidence], [slices], "bands")
     openvino.save_model(model, folder / "model.xml", compress_to_fp16=False)
 

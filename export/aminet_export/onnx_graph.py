@@ -3,14 +3,17 @@
 
 import copy
 from pathlib import Path
+from typing import NamedTuple
 
 import onnx
 import torch
 from onnx.checker import ValidationError
+from torch import nn
 
+from aminet_export.late_fusion import FEATURES, SLICES_ALONE, join
 from aminet_runtime.errors import ModelInvalid
 from aminet_runtime.publish import write_whole
-from aminet_train.model import DeployableModel
+from aminet_train.model import DeployableModel, LateFusionModel
 
 ONNX_FILE = "model.onnx"
 OPSET = 20
@@ -23,13 +26,43 @@ _TRACED_EDGE_PX = 256  # any size that is not the network's own, or the resize w
 _SMALLEST_EDGE_PX = 32  # a map of one cell would be taken for a constant, too
 
 
-def trace(model: DeployableModel, *, planes: int) -> torch.export.ExportedProgram:
+class Traced(NamedTuple):
+    """What a model computes, recorded.
+
+    Attributes:
+        model: The whole, or what a model with late fusion sees of slices alone.
+        together: What that makes of the features of a window; else None.
+        slices: In a window of late fusion; else 1.
+    """
+
+    model: torch.export.ExportedProgram
+    together: torch.export.ExportedProgram | None = None
+    slices: int = 1
+
+    @property
+    def node_count(self) -> int:
+        """Number of operations."""
+        return sum(len(part.graph.nodes) for part in (self.model, self.together) if part)
+
+
+def trace(model: DeployableModel, *, planes: int) -> Traced:
     """Record what a model computes, with N, H and W left open.
 
     Args:
         model: In eval mode.
         planes: C of the input.
     """
+    if not isinstance(model, LateFusionModel):
+        return Traced(_trace_slices(model, planes=planes))
+    alone = _trace_slices(model.alone, planes=planes // model.slices)
+    features = torch.zeros(_TRACED_BATCH, model.slices, model.together.layout.length)
+    dynamic = {FEATURES: {0: torch.export.Dim("N")}}
+    with torch.no_grad():
+        together = torch.export.export(model.together, (features,), dynamic_shapes=dynamic)
+    return Traced(alone, together, model.slices)
+
+
+def _trace_slices(model: nn.Module, *, planes: int) -> torch.export.ExportedProgram:
     example = torch.zeros(_TRACED_BATCH, planes, _TRACED_EDGE_PX, _TRACED_EDGE_PX + 32)
     height, width = (torch.export.Dim(name, min=_SMALLEST_EDGE_PX) for name in ("H", "W"))
     dynamic = {INPUT: {0: torch.export.Dim("N"), 2: height, 3: width}}
@@ -39,22 +72,33 @@ def trace(model: DeployableModel, *, planes: int) -> torch.export.ExportedProgra
         return torch.export.export(traced, (example,), dynamic_shapes=dynamic)
 
 
-def export_onnx(program: torch.export.ExportedProgram, path: Path) -> None:
+def export_onnx(traced: Traced, path: Path) -> None:
     """Write a traced model as one ONNX file without external data."""
+    if traced.together is None:
+        model = _to_onnx(traced.model, INPUT, OUTPUTS)
+    else:
+        alone = _to_onnx(traced.model, SLICES_ALONE, (FEATURES,))
+        together = _to_onnx(traced.together, FEATURES, OUTPUTS)
+        model = join(alone, together, slices=traced.slices, planes=INPUT)
+    _forget_origin(model)
+    write_whole(path, model.SerializeToString(deterministic=True))
+
+
+def _to_onnx(
+    program: torch.export.ExportedProgram, given: str, wanted: tuple[str, ...]
+) -> onnx.ModelProto:
     exported = torch.onnx.export(
         program,
         dynamo=True,
         external_data=False,
         opset_version=OPSET,
-        input_names=[INPUT],
-        output_names=list(OUTPUTS),
+        input_names=[given],
+        output_names=list(wanted),
         verbose=False,
     )
     if exported is None:
-        raise ModelInvalid("torch made no ONNX of the network", path=path)
-    model = exported.model_proto
-    _forget_origin(model)
-    write_whole(path, model.SerializeToString(deterministic=True))
+        raise ModelInvalid("torch made no ONNX of the network")
+    return exported.model_proto
 
 
 def check_onnx(path: Path) -> None:

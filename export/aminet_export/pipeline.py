@@ -76,10 +76,10 @@ class _Workshop:
             source = load_source(plan.checkpoint, plan.data, on_progress=self.listeners.on_progress)
             step.result = _counted(source)
         with log.step("trace") as step:
-            program = trace(source.model, planes=source.planes)
-            step.result = f"{len(program.graph.nodes)} nodes"
+            traced = trace(source.model, planes=source.planes)
+            step.result = f"{traced.node_count} nodes"
         with log.step("ONNX") as step:
-            export_onnx(program, onnx_path)
+            export_onnx(traced, onnx_path)
             step.result = f"opset {OPSET}, {onnx_path.stat().st_size / 1e6:.1f} MB"
         with log.step("check ONNX") as step:
             check_onnx(onnx_path)

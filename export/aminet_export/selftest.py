@@ -4,14 +4,12 @@
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aminet_export.contents import BundleContents
 from aminet_export.gate import CASE_SELFTEST
 from aminet_export.judge import parity_patients, upscaled
 from aminet_export.openvino_scorer import openvino_scorer
-from aminet_runtime.bundle import SELFTEST, Bundle
-from aminet_runtime.engines.openvino import OpenVinoEngine
+from aminet_runtime.bundle import SELFTEST
 from aminet_runtime.errors import GateFailed
 from aminet_runtime.patient import Channel
 from aminet_runtime.selftest import (
@@ -21,6 +19,7 @@ from aminet_runtime.selftest import (
     read_selftest,
     write_selftest,
 )
+from aminet_runtime.session import Session
 
 SAMPLE_SHARES = (0.35, 0.65)
 """Heights of the self-test's slices: the skull base with the large arteries, and the convexity."""
@@ -56,16 +55,9 @@ def seal(folder: Path) -> float:
     Raises:
         GateFailed: The runtime does not give the answers that the export saw.
     """
-    bundle = Bundle.open(folder)
-    selftest = read_selftest(bundle)
-    _count, _planes, height, width = selftest.slices_hu.shape
-    network = OpenVinoEngine(bundle, threads=1).compile(height=height, width=width)
-
-    def answer(planes_hu: NDArray[np.float32]) -> NDArray[np.float32]:
-        network.input_hu[:] = planes_hu
-        return network.infer().probabilities
-
-    largest = largest_difference(selftest, answer)
+    with Session.open(folder, threads=1) as session:
+        selftest = read_selftest(session.bundle)
+        largest = largest_difference(selftest, lambda hu: session.answer(hu).probabilities)
     if not largest <= TOLERANCE:
         raise GateFailed(
             f"the runtime's answers differ from the export's by {largest:.2g}",

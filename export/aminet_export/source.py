@@ -26,7 +26,7 @@ from aminet_train.cohort.patients import PatientsBySplit, gather_patients, held_
 from aminet_train.cohort.prepared import PreparedCohort
 from aminet_train.cohort.prepared_patient import PreparedPatient
 from aminet_train.cohort.splits import HELD_OUT, Split
-from aminet_train.model import DeployableModel
+from aminet_train.model import DeployableModel, deployable
 from aminet_train.networks import Approach
 from aminet_train.preprocessing import Preprocessing, PreprocessingConfig, planes_of_views
 from aminet_train.thresholds import ChosenRule, choose_rule
@@ -175,7 +175,7 @@ def _with_a_plane_a_view(info: CheckpointInfo, model: DeployableModel) -> Deploy
     if info.preprocessing.has_one_view_each:
         return model
     apart = Preprocessing(info.preprocessing.one_plane_a_view(), info.window)
-    return DeployableModel(apart, model.network).eval()
+    return deployable(apart, model.network).eval()
 
 
 def _shown(info: CheckpointInfo, model: DeployableModel) -> CachedSlices:

@@ -31,7 +31,14 @@ from aminet_runtime.process import peak_rss_bytes
 from aminet_runtime.remarks import remarks_on
 from aminet_runtime.result import InputSummary, ModelReference, PatientResult, utc_now
 from aminet_runtime.scan import Scan
-from aminet_runtime.slice_window import SliceSource, fill_planes, window_step
+from aminet_runtime.slice_window import (
+    RecentSlices,
+    SliceSource,
+    WriteSlice,
+    fill_features,
+    fill_planes,
+    window_step,
+)
 from aminet_runtime.stopwatch import Stopwatch
 from aminet_runtime.supervisor import OnProgress, Supervisor
 from aminet_runtime.threads import MAX_THREADS, available_threads
@@ -65,7 +72,8 @@ class SliceObserver(Protocol):
 
         Args:
             scored: What the network said about it.
-            planes: float32 [C x window, H, W], what it was shown; overwritten afterwards.
+            planes: float32, what it was shown: [C x window, H, W], or the slice alone, [C, H, W],
+                where the network compares features; overwritten afterwards.
         """
 
 
@@ -240,7 +248,12 @@ class Session:
         planes = self.bundle.metadata.input.planes
         height, width = _require_planes(planes_hu, planes)
         network = self._network_for(height, width)
-        network.input_hu[:] = planes_hu
+        if network.features is None:
+            network.input_hu[:] = planes_hu
+        else:
+            for place, features in enumerate(network.features):
+                network.input_hu[:] = planes_hu[place :: len(network.features)]
+                features[:] = network.look()
         return network.infer()
 
     def _count_start(self, *, opening_began: float, started: float) -> None:
@@ -274,18 +287,25 @@ class Session:
         clock.lap("compile")
         regions = len(self.bundle.metadata.regions.names)
         scores = np.zeros((depth, regions), np.float32)
-        for score in supervisor.watch(self._score(scan.slices(), network, step=step), depth):
+        slices, recent = scan.slices(), None
+        if observer is not None and network.features is not None:
+            slices = recent = RecentSlices(slices, window=len(network.features), step=step)
+        for score in supervisor.watch(self._score(slices, network, step=step), depth):
             scores[score.index] = score.probabilities
             if observer is not None:
-                observer.see(score, network.input_hu)
+                observer.see(score, network.input_hu if recent is None else recent[score.index])
         clock.lap("stream")
         return scores
 
     def _score(
         self, source: SliceSource, network: CompiledNetwork, *, step: int
     ) -> Iterator[SliceScore]:
-        window = self.bundle.metadata.input.window
-        for index in fill_planes(source, network.input_hu, window=window, step=step):
+        if network.features is None:
+            window = self.bundle.metadata.input.window
+            filled = fill_planes(source, network.input_hu, window=window, step=step)
+        else:
+            filled = fill_features(source, partial(_look, network), network.features, step=step)
+        for index in filled:
             answer = network.infer()
             yield SliceScore(index, answer.probabilities, answer.evidence)
 
@@ -326,6 +346,11 @@ class Session:
             peak_rss_mib=_peak_rss_mib(),
             disclaimer=metadata.disclaimer,
         )
+
+
+def _look(network: CompiledNetwork, write: WriteSlice) -> NDArray[np.float32]:
+    write(network.input_hu)
+    return network.look()
 
 
 def _thread_count(wanted: int | None) -> int:

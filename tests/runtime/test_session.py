@@ -179,12 +179,20 @@ def test_order_of_channels_is_that_of_the_metadata(build_bundle, write_patient):
     assert not np.allclose(scores[0], scores[1], atol=SUM_IN_FLOAT32)
 
 
+@pytest.mark.parametrize("late_fusion", [False, True])
 @pytest.mark.parametrize("upside_down", [(), (Channel.CTA2,)])
-@pytest.mark.parametrize(("spacing_mm", "step"), [(None, 1), (10.0, 2), (1.0, 1)])
+@pytest.mark.parametrize(("spacing_mm", "step"), [(None, 1), (10.0, 2), (1.0, 1), (300.0, 60)])
 def test_window_shows_the_neighbours_at_their_distance(
-    build_bundle, write_patient, make_head, expected_probabilities, upside_down, spacing_mm, step
+    build_bundle,
+    write_patient,
+    make_head,
+    expected_probabilities,
+    upside_down,
+    spacing_mm,
+    step,
+    late_fusion,
 ):
-    bundle = build_bundle(window=3, window_spacing_mm=spacing_mm)
+    bundle = build_bundle(window=3, window_spacing_mm=spacing_mm, late_fusion=late_fusion)
     folder = write_patient(upside_down=upside_down)
 
     with Session.open(bundle, threads=1) as session:

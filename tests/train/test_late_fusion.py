@@ -19,7 +19,7 @@ from aminet_train.fitting.dataset import SliceDataset
 from aminet_train.fitting.resolve_config import resolve
 from aminet_train.fitting.starting_network import random_network, starting_network
 from aminet_train.judging.evaluate import score_patient
-from aminet_train.model import DeployableModel, SliceModel, WindowModel
+from aminet_train.model import DeployableModel, LateFusionModel, deployable
 from aminet_train.networks import build_network, settled_parts
 from aminet_train.networks.late_fusion import NeighbourFusion
 from aminet_train.preprocessing import (
@@ -154,14 +154,20 @@ def test_two_parts_answer_as_the_whole(window):
         "mcta+atlas", size_px=(SIZE_PX, SIZE_PX), margin_px=(8, 16)
     )
     network = awakened(untrained(run_config(window)))
-    whole = DeployableModel(Preprocessing(config, window), network).eval()
+    side_by_side = DeployableModel(Preprocessing(config, window), network).eval()
+    model = deployable(Preprocessing(config, window), network).eval()
+    assert isinstance(model, LateFusionModel)
     torch.manual_seed(3)
     slices_hu = torch.rand(window.size, 4, 96, 80) * 400 - 100
     slices_hu[:, -1] = torch.randint(0, 15, (window.size, 96, 80)).float()
     planes = slices_hu.transpose(0, 1).flatten(0, 1)[None]
-    features = SliceModel(whole)(slices_hu)
+    features = model.alone(slices_hu)
     assert features.ndim == 2
-    for answer, expected in zip(WindowModel(whole)(features[None]), whole(planes), strict=True):
+    for answer, expected in zip(model.together(features[None]), side_by_side(planes), strict=True):
+        torch.testing.assert_close(answer, expected)
+    several = torch.cat([planes.flip(1), planes])
+    several[0, -window.size :] = several[0, -window.size :].flip(0)
+    for answer, expected in zip(model(several), side_by_side(several), strict=True):
         torch.testing.assert_close(answer, expected)
 
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from aminet_runtime.errors import ModelIncompatible, ModelInvalid
 from aminet_runtime.publish import write_whole
 from aminet_runtime.regions import Regions
-from aminet_train.model import DeployableModel, SpiralModel
+from aminet_train.model import DeployableModel, SpiralModel, deployable
 from aminet_train.networks import Approach, NetworkConfig, build_network, config_from_json
 from aminet_train.preprocessing import (
     SINGLE_SLICE,
@@ -150,7 +150,7 @@ def load_model(folder: Path) -> tuple[CheckpointInfo, DeployableModel]:
     """Load a checkpoint as the whole model, raw HU in and probabilities out."""
     info = load_info(folder)
     preprocessing = Preprocessing(info.preprocessing, info.window)
-    kind = SpiralModel if info.approach is Approach.SPIRAL else DeployableModel
+    kind = SpiralModel if info.approach is Approach.SPIRAL else deployable
     return info, kind(preprocessing, load_network(folder, info)).eval()
 
 

@@ -44,17 +44,49 @@ class SpiralModel(DeployableModel):
         return probabilities, evidence
 
 
-class SliceModel(nn.Module):
-    """The first part of a model with late fusion: what it sees of each slice alone.
+class LateFusionModel(DeployableModel):
+    """A model that looks at each slice of a window alone and compares what it saw.
 
-    Args:
-        model: The whole.
+    It answers for windows of planes as any other. A host that goes through a volume may look at
+    each slice once and keep the features: `alone`, then `together`.
+
+    Attributes:
+        alone: HU of slices to their features.
+        together: Features of windows to answers.
     """
 
-    def __init__(self, model: DeployableModel) -> None:
+    def __init__(self, preprocessing: Preprocessing, network: nn.Module) -> None:
+        super().__init__(preprocessing, network)
+        self.alone = SliceModel(preprocessing.config, network)
+        self.together = WindowModel(preprocessing.config, network)
+
+    @property
+    def slices(self) -> int:
+        """Slices in a window."""
+        return self.preprocessing.window.size
+
+    def forward(self, slices: Tensor) -> tuple[Tensor, Tensor]:
+        """Map raw HU [N, C * slices, H, W] to probabilities and evidence."""
+        places = range(self.slices)
+        apart = torch.cat([slices[:, place :: self.slices] for place in places])
+        features = self.alone(apart)
+        windows = features.reshape(self.slices, -1, features.shape[1]).transpose(0, 1)
+        probabilities, evidence = self.together(windows)
+        return probabilities, evidence
+
+
+class SliceModel(nn.Module):
+    """What a model with late fusion sees of each slice alone.
+
+    Args:
+        config: Window and resize of a slice.
+        network: Of the whole.
+    """
+
+    def __init__(self, config: PreprocessingConfig, network: nn.Module) -> None:
         super().__init__()
-        self.preprocessing = Preprocessing(model.preprocessing.config)
-        self.network = model.network
+        self.preprocessing = Preprocessing(config)
+        self.network = network
 
     def forward(self, slices: Tensor) -> Tensor:
         """Map raw HU [N, C, H, W] to features [N, L]; one plane a channel."""
@@ -64,17 +96,18 @@ class SliceModel(nn.Module):
 
 
 class WindowModel(nn.Module):
-    """The second part: the features of a slice and of its neighbours to the answer.
+    """What it makes of the features of a slice and of its neighbours.
 
     Args:
-        model: The whole.
+        config: Window and resize of a slice.
+        network: Of the whole.
     """
 
-    def __init__(self, model: DeployableModel) -> None:
+    def __init__(self, config: PreprocessingConfig, network: nn.Module) -> None:
         super().__init__()
-        self.network = model.network
-        self.config = model.preprocessing.config
-        self.layout = _layout(model)
+        self.network = network
+        self.config = config
+        self.layout = _layout(config, network)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Map features [N, slices, L], low to high, to what `DeployableModel` answers."""
@@ -85,11 +118,17 @@ class WindowModel(nn.Module):
         return logits.sigmoid(), _of_whole_slice(evidence.sigmoid(), self.config)
 
 
-def _layout(model: DeployableModel) -> LookLayout:
+def deployable(preprocessing: Preprocessing, network: nn.Module) -> DeployableModel:
+    """Put a network with its preprocessing into the model that is exported."""
+    late = preprocessing.window.late_fusion
+    return (LateFusionModel if late else DeployableModel)(preprocessing, network)
+
+
+def _layout(config: PreprocessingConfig, network: nn.Module) -> LookLayout:
     """Find the shapes of a slice's look by looking at an empty one."""
-    config = model.preprocessing.config
     with torch.inference_mode():
-        return LookLayout.of(model.network.look(torch.zeros(1, config.views, *config.size_px)))  # type: ignore[operator]
+        empty = torch.zeros(1, config.views, *config.size_px)
+        return LookLayout.of(network.look(empty))  # type: ignore[operator]
 
 
 def _of_whole_slice(evidence: Tensor, config: PreprocessingConfig) -> Tensor:

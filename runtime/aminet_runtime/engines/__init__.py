@@ -6,6 +6,7 @@
 | `engine` | the protocol, and the answer of one slice |
 | `openvino_import` | OpenVINO, imported without network and with the same arithmetic everywhere |
 | `openvino` | OpenVINO behind the protocol |
+| `openvino_cut` | graphs that see each slice alone, in two parts |
 | `onnxruntime` | ONNX Runtime behind the protocol, an extra |
 | `saturation` | does INT8 arithmetic saturate on this CPU |
 | `choice` | the engine that was asked for |

@@ -33,18 +33,30 @@ class NetworkAnswer:
 
 
 class CompiledNetwork(Protocol):
-    """A network that is compiled for slices of one size."""
+    """A network that is compiled for slices of one size.
+
+    Most see all planes of a window at once: `input_hu` holds them, and `infer` answers. Some see
+    each slice alone: `input_hu` holds one slice, `look` tells its features, and `infer` answers for
+    those of the window that `features` holds.
+    """
 
     @property
     def input_hu(self) -> NDArray[np.float32]:
         """float32 [C, H, W]: the memory that the network reads, to be written in place."""
 
     @property
+    def features(self) -> NDArray[np.float32] | None:
+        """float32 [window, L], low to high, to be written in place; None without `look`."""
+
+    @property
     def settings(self) -> Mapping[str, str]:
         """The engine's settings as it reports them after compiling."""
 
+    def look(self) -> NDArray[np.float32]:
+        """See the slice that `input_hu` holds now; float32 [L], valid until the next look."""
+
     def infer(self) -> NetworkAnswer:
-        """Answer for what `input_hu` holds now.
+        """Answer for what `features` holds now, or `input_hu` where there are none.
 
         Raises:
             ModelInvalid: The answer holds a value that is no probability.

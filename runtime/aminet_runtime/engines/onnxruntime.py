@@ -143,9 +143,17 @@ class OnnxRuntimeNetwork:
         return hu
 
     @property
+    def features(self) -> None:
+        """The whole graph is run for each window: it is not cut."""
+
+    @property
     def settings(self) -> Mapping[str, str]:
         """The settings of the session."""
         return self._settings
+
+    def look(self) -> NDArray[np.float32]:
+        """Refuse: all planes of a window are seen at once."""
+        raise NotImplementedError
 
     def infer(self) -> NetworkAnswer:
         """Answer for what `input_hu` holds now.

@@ -21,6 +21,7 @@ from aminet_runtime.engines.engine import (
     NetworkAnswer,
     checked_answer,
 )
+from aminet_runtime.engines.openvino_cut import FEATURES, Parts, cut, has_cut
 from aminet_runtime.engines.openvino_import import (
     ISA_VARIABLE,
     import_openvino,
@@ -48,6 +49,7 @@ SETTINGS_TO_RECORD = (
 
 CASE_CONTRACT = 20
 CASE_PARSE = 21
+CASE_CUT = 26
 CASE_COMPILE = 20
 CASE_PRECISION = 21
 
@@ -69,11 +71,14 @@ class OpenVinoEngine:
         self._openvino = import_openvino()
         self._core = shared_core()
         self._threads = threads
-        self._planes = bundle.metadata.input.planes
+        self._contract = bundle.metadata.input
         self._precision = bundle.metadata.precision
         with one_thread_at_a_time:
             self._model = _read_model(self._core, bundle)
-            _require_contract(self._model, planes=self._planes, path=bundle.path / MODEL_XML)
+            _require_contract(
+                self._model, planes=self._contract.planes, path=bundle.path / MODEL_XML
+            )
+            self._parts = _cut(self._model, bundle)
 
     @property
     def version(self) -> str:
@@ -102,7 +107,7 @@ class OpenVinoEngine:
             ),
         )
 
-    def compile(self, *, height: int, width: int) -> "OpenVinoNetwork":
+    def compile(self, *, height: int, width: int) -> "OpenVinoNetwork | OpenVinoParts":
         """Compile for slices [C, height, width], which takes 0.1 to 0.4 s.
 
         Raises:
@@ -110,8 +115,15 @@ class OpenVinoEngine:
             ModelIncompatible: This machine cannot run the network.
         """
         with one_thread_at_a_time:
-            model = _reshaped(self._model, [1, self._planes, height, width])
-            return OpenVinoNetwork(_compile(self._core, model, self._hints()))
+            if self._parts is None:
+                model = _reshaped(self._model, [1, self._contract.planes, height, width])
+                return OpenVinoNetwork(_compile(self._core, model, self._hints()))
+            alone, together = self._parts
+            alone = _reshaped(alone, [1, len(self._contract.channels), height, width])
+            return OpenVinoParts(
+                _compile(self._core, alone, self._hints()),
+                _compile(self._core, together, self._hints()),
+            )
 
     def _hints(self) -> dict[str, object]:
         return {
@@ -140,9 +152,17 @@ class OpenVinoNetwork:
         return self._input_hu
 
     @property
+    def features(self) -> None:
+        """All planes of a window are seen at once."""
+
+    @property
     def settings(self) -> Mapping[str, str]:
         """OpenVINO's settings as it reports them after compiling."""
         return self._settings
+
+    def look(self) -> NDArray[np.float32]:
+        """Refuse: all planes of a window are seen at once."""
+        raise NotImplementedError
 
     def infer(self) -> NetworkAnswer:
         """Answer for what `input_hu` holds now.
@@ -150,9 +170,56 @@ class OpenVinoNetwork:
         Raises:
             ModelInvalid: The answer holds a value that is no probability.
         """
-        self._request.start_async()  # `infer` would copy all outputs into a dictionary first
-        self._request.wait()
+        _run(self._request)
         return checked_answer(self._probabilities[0], self._evidence[0])
+
+
+class OpenVinoParts:
+    """The two parts of a network, compiled for one size: one sees slices, the other answers."""
+
+    def __init__(self, alone: "openvino.CompiledModel", together: "openvino.CompiledModel") -> None:
+        """Take over what OpenVINO compiled, and find the memory of its tensors."""
+        self._settings = _read_back(alone)
+        self._looking, self._answering = (part.create_infer_request() for part in (alone, together))
+        self._input_hu: NDArray[np.float32] = self._looking.get_tensor(INPUT).data[0]
+        self._seen: NDArray[np.float32] = self._looking.get_tensor(FEATURES).data[0]
+        self._features: NDArray[np.float32] = self._answering.get_tensor(FEATURES).data
+        self._probabilities = self._answering.get_tensor(PROBABILITIES).data
+        self._evidence = self._answering.get_tensor(EVIDENCE).data
+
+    @property
+    def input_hu(self) -> NDArray[np.float32]:
+        """float32 [C, H, W]: the memory of one slice, to be written in place."""
+        return self._input_hu
+
+    @property
+    def features(self) -> NDArray[np.float32]:
+        """float32 [window, L], low to high: the memory that is answered for."""
+        return self._features
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """OpenVINO's settings as it reports them after compiling."""
+        return self._settings
+
+    def look(self) -> NDArray[np.float32]:
+        """See the slice that `input_hu` holds now; float32 [L], valid until the next look."""
+        _run(self._looking)
+        return self._seen
+
+    def infer(self) -> NetworkAnswer:
+        """Answer for what `features` holds now.
+
+        Raises:
+            ModelInvalid: The answer holds a value that is no probability.
+        """
+        _run(self._answering)
+        return checked_answer(self._probabilities[0], self._evidence[0])
+
+
+def _run(request: "openvino.InferRequest") -> None:
+    request.start_async()  # `infer` would copy all outputs into a dictionary first
+    request.wait()
 
 
 def _read_model(core: "openvino.Core", bundle: Bundle) -> "openvino.Model":
@@ -182,6 +249,24 @@ def _require_contract(model: "openvino.Model", *, planes: int, path: Path) -> No
             path=path,
             hint="export the bundle again; metadata and network do not belong together",
         )
+
+
+def _cut(model: "openvino.Model", bundle: Bundle) -> Parts | None:
+    if not has_cut(model):
+        return None
+    contract = bundle.metadata.input
+    try:
+        parts = cut(model, channels=len(contract.channels))
+        length = parts.together.inputs[0].get_partial_shape()[1]
+        parts.together.reshape([contract.window, length])
+    except (ValueError, RuntimeError) as cause:
+        raise ModelInvalid(
+            f"the network cannot be cut where its names say ({_last_line(cause)})",
+            case=CASE_CUT,
+            path=bundle.path / MODEL_XML,
+            hint="export the bundle again",
+        ) from cause
+    return parts
 
 
 def _describe(ports: "list[openvino.Output]") -> dict[str, tuple[int, int]]:
@@ -242,7 +327,7 @@ def _read_back(compiled: "openvino.CompiledModel") -> dict[str, str]:
     return settings
 
 
-def _last_line(error: RuntimeError) -> str:
+def _last_line(error: Exception) -> str:
     """Return what OpenVINO says last, without the source files that it passed through."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else "no reason given"

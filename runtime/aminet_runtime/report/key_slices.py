@@ -75,8 +75,8 @@ class KeySliceKeeper:
         contract = metadata.input
         in_hu = [channel for channel in contract.channels if channel.in_hu]
         self.channel = (in_hu or list(contract.channels))[0]
-        position = contract.channels.index(self.channel)
-        self._plane = position * contract.window + contract.window // 2
+        self._channels = len(contract.channels)
+        self._position = contract.channels.index(self.channel)
         self._thresholds = metadata.decision.thresholds
         self._run_length = metadata.decision.min_consecutive_slices
         self._best: dict[int, KeySlice] = {}
@@ -95,9 +95,11 @@ class KeySliceKeeper:
 
         Args:
             scored: What the network said about it.
-            planes: float32 [C x window, H, W], what it was shown; may be overwritten afterwards.
+            planes: float32 [C x window, H, W] or [C, H, W], what it was shown; may be overwritten
+                afterwards.
         """
-        shown = planes[self._plane]
+        window = len(planes) // self._channels
+        shown = planes[self._position * window + window // 2]
         if self.channel.in_hu:
             self._noise_hu.extend(_noise_hu(shown))
         picture = _LazyPicture(shown, self.channel)
