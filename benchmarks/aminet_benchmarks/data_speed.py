@@ -24,7 +24,8 @@ from aminet_train.cohort.prepare_patient import PreparePlan, prepare_patient
 from aminet_train.cohort.prepared import PreparedCohort
 from aminet_train.fitting.dataset import SliceDataset, collate
 from aminet_train.networks import CONFIG_TYPES, Approach, build_network
-from aminet_train.preprocessing import PreprocessingConfig, SliceWindow, in_channels
+from aminet_train.preprocessing import PreprocessingConfig, in_channels
+from aminet_train.slice_window import SliceWindow
 
 BATCH_SIZE = 32
 GOAL = 5.0

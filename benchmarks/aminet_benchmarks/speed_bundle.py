@@ -48,8 +48,8 @@ from aminet_train.cohort.prepared import PreparedCohort
 from aminet_train.cohort.prepared_patient import IMAGE_LEVELS, PreparedPatient, ScanInfo
 from aminet_train.cohort.splits import Split
 from aminet_train.model import DeployableModel
-from aminet_train.preprocessing import SINGLE_SLICE
 from aminet_train.provenance import tool_versions
+from aminet_train.slice_window import SINGLE_SLICE
 
 PHANTOM_SHAPE = (128, 128, 32)
 """A small copy of the full-size scans that the bundle says it was trained on."""

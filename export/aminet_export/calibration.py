@@ -21,7 +21,8 @@ from aminet_runtime.regions import REGION_COUNT
 from aminet_train.cohort.patients import held_out_among
 from aminet_train.cohort.prepared_patient import PreparedPatient
 from aminet_train.cohort.splits import HELD_OUT, Split
-from aminet_train.preprocessing import Preprocessing, SliceWindow
+from aminet_train.preprocessing import Preprocessing
+from aminet_train.slice_window import SliceWindow
 
 SLICES = 300
 """NNCF's own default; more did not change the ranges."""

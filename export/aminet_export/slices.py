@@ -14,12 +14,8 @@ from aminet_runtime.scan import Scan
 from aminet_runtime.slice_window import fill_planes, window_step
 from aminet_runtime.track_record import scan_fingerprint
 from aminet_train.cohort.prepared_patient import PreparedPatient
-from aminet_train.preprocessing import (
-    Preprocessing,
-    PreprocessingConfig,
-    SliceWindow,
-    planes_of_views,
-)
+from aminet_train.preprocessing import Preprocessing, PreprocessingConfig, planes_of_views
+from aminet_train.slice_window import SliceWindow
 
 
 class CachedSlices(Protocol):

@@ -24,7 +24,7 @@ from aminet_runtime.bundle import Bundle, default_bundle_path
 from aminet_runtime.decision import find_regions
 from aminet_runtime.engines.choice import EngineName, start_engine
 from aminet_runtime.engines.engine import CompiledNetwork, Engine, NetworkAnswer
-from aminet_runtime.errors import InputUnsuitable, UsageError, printable
+from aminet_runtime.errors import InputUnsuitable, printable
 from aminet_runtime.memory_estimate import needed_bytes
 from aminet_runtime.patient import PatientFolder
 from aminet_runtime.process import peak_rss_bytes
@@ -41,11 +41,10 @@ from aminet_runtime.slice_window import (
 )
 from aminet_runtime.stopwatch import Stopwatch
 from aminet_runtime.supervisor import OnProgress, Supervisor
-from aminet_runtime.threads import MAX_THREADS, available_threads
+from aminet_runtime.threads import chosen_threads
 
 _LOGGER = logging.getLogger(__name__)
 
-CASE_THREADS = 3
 CASE_SLICE_NOT_FINITE = 21
 
 
@@ -118,7 +117,7 @@ class Session:
             UsageError: `threads` is not within 1 to 1024.
         """
         begin = time.perf_counter()
-        count = _thread_count(threads)
+        count = chosen_threads(threads)
         opened = bundle if isinstance(bundle, Bundle) else Bundle.open(_bundle_path(bundle))
         running = start_engine(EngineName(engine), opened, threads=count)
         _LOGGER.info("%s (%s) with %d threads", opened.name, running.version, count)
@@ -351,18 +350,6 @@ class Session:
 def _look(network: CompiledNetwork, write: WriteSlice) -> NDArray[np.float32]:
     write(network.input_hu)
     return network.look()
-
-
-def _thread_count(wanted: int | None) -> int:
-    if wanted is None:
-        return available_threads()
-    if not 1 <= wanted <= MAX_THREADS:
-        raise UsageError(
-            f"{wanted} threads cannot run anything",
-            case=CASE_THREADS,
-            hint=f"use 1 to {MAX_THREADS}",
-        )
-    return wanted
 
 
 def _require_planes(array: NDArray[np.float32], planes: int) -> tuple[int, int]:

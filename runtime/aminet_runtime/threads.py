@@ -8,9 +8,30 @@ container, gets slower with each thread above what it may use.
 import os
 
 from aminet_runtime.cgroup import cpu_quota
+from aminet_runtime.errors import UsageError
 
 MAX_THREADS = 1024
 """More than any machine of ours has cores; OpenVINO fails in ways of its own at absurd numbers."""
+
+
+CASE_THREADS = 3
+
+
+def chosen_threads(wanted: int | None) -> int:
+    """Return how many threads were asked for, or else as many as the process may use.
+
+    Raises:
+        UsageError: `wanted` is not within 1 to 1024.
+    """
+    if wanted is None:
+        return available_threads()
+    if not 1 <= wanted <= MAX_THREADS:
+        raise UsageError(
+            f"{wanted} threads cannot run anything",
+            case=CASE_THREADS,
+            hint=f"use 1 to {MAX_THREADS}",
+        )
+    return wanted
 
 
 def available_threads() -> int:

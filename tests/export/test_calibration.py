@@ -17,7 +17,8 @@ from aminet_export.calibration import (
 from aminet_runtime.errors import InputDamaged, InputInconsistent, InputMissing
 from aminet_train.cohort.prepared_patient import PatientTruth, PreparedPatient, ScanInfo
 from aminet_train.cohort.splits import Split
-from aminet_train.preprocessing import SINGLE_SLICE, Preprocessing, PreprocessingConfig, SliceWindow
+from aminet_train.preprocessing import Preprocessing, PreprocessingConfig
+from aminet_train.slice_window import SINGLE_SLICE, SliceWindow
 
 SLICES = 24
 

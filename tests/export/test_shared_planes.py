@@ -23,7 +23,8 @@ from aminet_train.cohort.pool import PatientPool
 from aminet_train.cohort.splits import Split
 from aminet_train.judging.candidates import open_candidate
 from aminet_train.networks import Approach
-from aminet_train.preprocessing import SINGLE_SLICE, PreprocessingConfig
+from aminet_train.preprocessing import PreprocessingConfig
+from aminet_train.slice_window import SINGLE_SLICE
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # inside torch.onnx
 

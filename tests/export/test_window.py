@@ -8,7 +8,8 @@ import pytest
 
 from aminet_export.slices import CachedImages, cached_slice_hu, folder_slices
 from aminet_train.cohort.prepared import PreparedCohort
-from aminet_train.preprocessing import Preprocessing, PreprocessingConfig, SliceWindow
+from aminet_train.preprocessing import Preprocessing, PreprocessingConfig
+from aminet_train.slice_window import SliceWindow
 
 SLAB = SliceWindow(size=3, slab=True)
 

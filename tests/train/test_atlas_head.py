@@ -18,7 +18,8 @@ from aminet_train.networks.efficientformerv2 import EfficientFormerV2Config
 from aminet_train.networks.heads import Head
 from aminet_train.networks.mobilenetv2 import MobileNetV2Config
 from aminet_train.networks.pyramid import Maps, Widths
-from aminet_train.preprocessing import ATLAS_WINDOW, PreprocessingConfig, SliceWindow
+from aminet_train.preprocessing import ATLAS_WINDOW, PreprocessingConfig
+from aminet_train.slice_window import SliceWindow
 from aminet_train.thresholds import ChosenRule
 
 MIRROR = (0, 2, 1, *range(3, 15))

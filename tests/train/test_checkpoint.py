@@ -12,7 +12,7 @@ from aminet_train.checkpoint import CheckpointInfo, load_info, load_model, save_
 from aminet_train.networks import Approach, build_network
 from aminet_train.networks.mobilenetv2 import MobileNetV2Config
 from aminet_train.networks.simple_cnn import SimpleCnnConfig
-from aminet_train.preprocessing import SliceWindow
+from aminet_train.slice_window import SliceWindow
 from aminet_train.thresholds import ChosenRule
 
 SIZE_PX = (64, 64)

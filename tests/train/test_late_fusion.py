@@ -22,13 +22,8 @@ from aminet_train.judging.evaluate import score_patient
 from aminet_train.model import DeployableModel, LateFusionModel, deployable
 from aminet_train.networks import build_network, settled_parts
 from aminet_train.networks.late_fusion import NeighbourFusion
-from aminet_train.preprocessing import (
-    SINGLE_SLICE,
-    Preprocessing,
-    PreprocessingConfig,
-    SliceWindow,
-    in_channels,
-)
+from aminet_train.preprocessing import Preprocessing, PreprocessingConfig, in_channels
+from aminet_train.slice_window import SINGLE_SLICE, SliceWindow
 from aminet_train.thresholds import ChosenRule
 
 SIZE_PX = 64

@@ -11,10 +11,10 @@ from aminet_train.preprocessing import (
     ATLAS_WINDOW,
     Preprocessing,
     PreprocessingConfig,
-    SliceWindow,
     in_channels,
     planes_of_views,
 )
+from aminet_train.slice_window import SliceWindow
 
 TWO_WINDOWS = ((-100.0, 500.0), (0.0, 200.0))
 

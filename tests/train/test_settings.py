@@ -16,8 +16,8 @@ from aminet_train.fitting.losses import LossConfig
 from aminet_train.fitting.resolve_config import resolve, written
 from aminet_train.networks.heads import Head
 from aminet_train.networks.simple_cnn import Activation, SimpleCnnConfig
-from aminet_train.preprocessing import SliceWindow
 from aminet_train.settings import read_toml, to_tables, write_toml
+from aminet_train.slice_window import SliceWindow
 
 LEAST = {"model": "mobilenetv2", "data": ["prepared"]}
 

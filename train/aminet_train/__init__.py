@@ -16,6 +16,7 @@ and what they share:
     checkpoint      weights as safetensors, everything else as JSON
     model           preprocessing + network + sigmoid: what is exported
     networks/       simple_cnn, mobilenetv2, efficientformerv2, and their common heads
+    slice_window    the neighbours that a network sees beside a slice
     preprocessing   raw HU to network input: the torch module that is also inside the exported graph
     thresholds      decision rule from validation scores
     metrics         counts, precision, recall, F1, average precision at slice and patient level

@@ -23,13 +23,8 @@ from aminet_runtime.publish import write_whole
 from aminet_runtime.regions import Regions
 from aminet_train.model import DeployableModel, SpiralModel, deployable
 from aminet_train.networks import Approach, NetworkConfig, build_network, config_from_json
-from aminet_train.preprocessing import (
-    SINGLE_SLICE,
-    Preprocessing,
-    PreprocessingConfig,
-    SliceWindow,
-    in_channels,
-)
+from aminet_train.preprocessing import Preprocessing, PreprocessingConfig, in_channels
+from aminet_train.slice_window import SINGLE_SLICE, SliceWindow
 from aminet_train.thresholds import ChosenRule
 
 SCHEMA = "aminet.checkpoint/2"

@@ -32,7 +32,8 @@ def main(argv: Sequence[str]) -> int:
 def _data(options: argparse.Namespace) -> int:
     from aminet_benchmarks.data_speed import loader_speed, prepare_speed
     from aminet_benchmarks.machine import describe_machine
-    from aminet_train.preprocessing import PreprocessingConfig, SliceWindow
+    from aminet_train.preprocessing import PreprocessingConfig
+    from aminet_train.slice_window import SliceWindow
 
     if options.prepared is None and options.patient is None:
         raise UsageError("nothing to measure", hint="give --prepared, --patient or both")

@@ -26,7 +26,8 @@ from aminet_train.cohort.prepare import guard_against_leaks, prepare_cohort
 from aminet_train.cohort.prepare_patient import PreparePlan, choose_slices, prepare_patient
 from aminet_train.cohort.prepared import KeptSlices, PreparedCohort
 from aminet_train.cohort.splits import Split, SplitBy, Splits, read_splits
-from aminet_train.preprocessing import Preprocessing, PreprocessingConfig, SliceWindow
+from aminet_train.preprocessing import Preprocessing, PreprocessingConfig
+from aminet_train.slice_window import SliceWindow
 
 DEPTH, HEIGHT, WIDTH = 12, 60, 60
 LPS = np.diag([-4.0, -4.0, 5.0, 1.0])

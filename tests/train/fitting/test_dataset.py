@@ -18,7 +18,8 @@ from aminet_train.cohort.prepared import (
 )
 from aminet_train.cohort.prepared_patient import CELL_GRID, PatientTruth, PreparedPatient, ScanInfo
 from aminet_train.fitting.dataset import BalancedDraw, SliceDataset, collate, unpack_cells
-from aminet_train.preprocessing import Preprocessing, PreprocessingConfig, SliceWindow
+from aminet_train.preprocessing import Preprocessing, PreprocessingConfig
+from aminet_train.slice_window import SliceWindow
 
 TWO_WINDOWS = ((-100.0, 500.0), (0.0, 200.0))
 WINDOWS = [

@@ -25,11 +25,7 @@ from aminet_train.cohort.prepared import (
 )
 from aminet_train.cohort.prepared_patient import CELL_GRID, IMAGE_LEVELS, PatientTruth, ScanInfo
 from aminet_train.cohort.splits import SplitBy
-from aminet_train.preprocessing import (
-    CELL_PX,
-    Preprocessing,
-    PreprocessingConfig,
-)
+from aminet_train.preprocessing import CELL_PX, Preprocessing, PreprocessingConfig
 
 
 class PatientSource(Protocol):

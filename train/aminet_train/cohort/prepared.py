@@ -34,11 +34,8 @@ from aminet_train.cohort.arrays import load_array
 from aminet_train.cohort.folder_facts import FolderFacts
 from aminet_train.cohort.prepared_patient import PatientTruth, PreparedPatient, ScanInfo
 from aminet_train.cohort.splits import is_leaking
-from aminet_train.preprocessing import (
-    SINGLE_SLICE,
-    PreprocessingConfig,
-    SliceWindow,
-)
+from aminet_train.preprocessing import PreprocessingConfig
+from aminet_train.slice_window import SINGLE_SLICE, SliceWindow
 
 SCHEMA = "aminet.prepared/3"
 COHORT_FILE = "prepared.json"

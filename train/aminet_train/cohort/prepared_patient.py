@@ -12,7 +12,8 @@ from torch import Tensor
 from aminet_runtime.errors import InputDamaged, InputInconsistent
 from aminet_train.cohort.arrays import COPY_OR_PREPARE, load_array
 from aminet_train.cohort.folder_facts import FolderFacts
-from aminet_train.preprocessing import SliceWindow, combine_planes
+from aminet_train.preprocessing import combine_planes
+from aminet_train.slice_window import SliceWindow
 
 IMAGE_LEVELS = 255
 CELL_GRID = (56, 56)

@@ -148,7 +148,7 @@ def kept_of(options: argparse.Namespace) -> "KeptSlices":
         UsageError: Slices are chosen where all are kept anyway.
     """
     from aminet_train.cohort.prepared import KeptSlices
-    from aminet_train.preprocessing import SliceWindow
+    from aminet_train.slice_window import SliceWindow
 
     if options.negatives is None and (options.window > 1 or options.window_spacing is not None):
         raise UsageError(

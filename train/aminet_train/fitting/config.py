@@ -11,8 +11,8 @@ from aminet_train.checkpoint import run_name
 from aminet_train.fitting.augment import AugmentConfig
 from aminet_train.fitting.losses import LossConfig
 from aminet_train.networks import Approach, NetworkConfig
-from aminet_train.preprocessing import SINGLE_SLICE, SliceWindow
 from aminet_train.settings import to_tables
+from aminet_train.slice_window import SINGLE_SLICE, SliceWindow
 
 
 class Precision(StrEnum):

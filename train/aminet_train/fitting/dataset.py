@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from aminet_runtime.regions import REGION_COUNT
 from aminet_train.cohort.prepared_patient import PreparedPatient
-from aminet_train.preprocessing import SINGLE_SLICE, SliceWindow
+from aminet_train.slice_window import SINGLE_SLICE, SliceWindow
 
 
 class SliceBatch(NamedTuple):

@@ -31,11 +31,8 @@ from aminet_train.networks.weights import (
     make_room_for_neighbours,
     unfold_batch_norm,
 )
-from aminet_train.preprocessing import (
-    SINGLE_SLICE,
-    PreprocessingConfig,
-    in_channels,
-)
+from aminet_train.preprocessing import PreprocessingConfig, in_channels
+from aminet_train.slice_window import SINGLE_SLICE
 
 HUB_WEIGHTS = "imagenet"
 NO_WEIGHTS = "none"

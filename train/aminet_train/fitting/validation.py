@@ -15,7 +15,7 @@ from aminet_train.cohort.prepared_patient import PreparedPatient
 from aminet_train.fitting.progress import EpochMetrics
 from aminet_train.judging.evaluate import score_patient
 from aminet_train.metrics import average_precision
-from aminet_train.preprocessing import SliceWindow
+from aminet_train.slice_window import SliceWindow
 from aminet_train.thresholds import best_slices_in_a_row, best_threshold
 
 PatientScores = list[NDArray[np.float32]]

@@ -27,7 +27,8 @@ from aminet_train.judging.answers import PatientAnswer, answer, vote
 from aminet_train.judging.evaluate import score_patient
 from aminet_train.judging.spiral import spiral_scores
 from aminet_train.networks import Approach
-from aminet_train.preprocessing import SINGLE_SLICE, Preprocessing, PreprocessingConfig
+from aminet_train.preprocessing import Preprocessing, PreprocessingConfig
+from aminet_train.slice_window import SINGLE_SLICE
 from aminet_train.thresholds import ChosenRule, fitted_threshold
 
 CASE_WINDOWS = 25

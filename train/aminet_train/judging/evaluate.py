@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from aminet_train.cohort.prepared_patient import PreparedPatient
 from aminet_train.judging.answers import answer, evaluate_answers
 from aminet_train.networks.late_fusion import SliceLook
-from aminet_train.preprocessing import SINGLE_SLICE, SliceWindow
+from aminet_train.slice_window import SINGLE_SLICE, SliceWindow
 from aminet_train.thresholds import ChosenRule
 
 BATCH_SIZE = 32
