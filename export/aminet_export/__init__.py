@@ -18,6 +18,7 @@ In the order of the steps:
     networks         float, and what ships after accuracy control
     layers, restore  which layers make the error; leave them in float
     slices, scoring  patients as the networks see them, and their scores
+    late_fusion      networks that see each slice alone: two parts in one graph
     shared_planes    channels with several windows: one plane at the door, copies behind it
     spiral_slices    the same for the SPIRAL threshold, drawn from the prepared maxima
     engines, openvino_scorer

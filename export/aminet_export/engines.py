@@ -20,6 +20,9 @@ Slices = Iterable[NDArray[np.float32]]
 Scorer = Callable[[Slices], NDArray[np.float32]]
 """Maps n slices to probabilities float32 [n, 15]."""
 
+FusedScorer = Callable[[Slices, NDArray[np.integer]], NDArray[np.float32]]
+"""Maps the n slices of a patient and the numbers [n, window] of their neighbours to the same."""
+
 
 def torch_scorer(model: DeployableModel) -> Scorer:
     """Score in torch, eager, float32."""

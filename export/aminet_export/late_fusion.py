@@ -8,10 +8,10 @@ may cut there, see each slice once and keep its features (docs/bundle.md).
 
 import numpy as np
 import onnx
+import openvino as ov
 from onnx import TensorProto, compose, helper, numpy_helper
 
-SLICES_ALONE, FEATURES = "slices_alone", "features"
-"""Names of the two tensors in the middle of the graph."""
+from aminet_runtime.engines.openvino_cut import FEATURES, SLICES_ALONE, tensor_named
 
 _WINDOWS = "windows"
 _PLANES_AXIS, _LENGTH_AXIS = 1, 2  # of [N, C, H, W], and of [N, slices, L]
@@ -38,7 +38,36 @@ def join(
     second = compose.add_prefix(together, "together/", rename_outputs=False)
     seen = compose.merge_models(apart, first, [(SLICES_ALONE, SLICES_ALONE)])
     compared = compose.merge_models(seen, windows, [(FEATURES, FEATURES)])
-    return compose.merge_models(compared, second, [(_WINDOWS, second.graph.input[0].name)])
+    whole = compose.merge_models(compared, second, [(_WINDOWS, second.graph.input[0].name)])
+    return helper.make_model(
+        whole.graph, ir_version=alone.ir_version, opset_imports=list(alone.opset_import)
+    )
+
+
+def with_other_part(model: ov.Model, alone: ov.Model) -> ov.Model:
+    """Return a graph whose slices are seen by another network.
+
+    Args:
+        model: Of two parts; it stays as it is.
+        alone: Slices to features, such as `cut` gave and a quantiser changed; it is used up.
+
+    Raises:
+        ValueError: The graph has no two parts.
+    """
+    whole = model.clone()
+    slices, features = (tensor_named(whole, name) for name in (SLICES_ALONE, FEATURES))
+    if slices is None or features is None:
+        raise ValueError("the graph has no two parts")
+    consumers = features.get_target_inputs()
+    for port in alone.get_parameters()[0].output(0).get_target_inputs():
+        port.replace_source_output(slices)
+    seen = alone.get_results()[0].input_value(0)
+    seen.get_tensor().set_names({FEATURES})
+    for port in consumers:
+        port.replace_source_output(seen)
+    joined = ov.Model(whole.get_results(), whole.get_parameters(), whole.get_friendly_name())
+    joined.validate_nodes_and_infer_types()
+    return joined
 
 
 def _take_apart(planes: str, *, channels: int, slices: int) -> onnx.GraphProto:

@@ -10,7 +10,8 @@ import torch
 from onnx.checker import ValidationError
 from torch import nn
 
-from aminet_export.late_fusion import FEATURES, SLICES_ALONE, join
+from aminet_export.late_fusion import join
+from aminet_runtime.engines.openvino_cut import FEATURES, SLICES_ALONE
 from aminet_runtime.errors import ModelInvalid
 from aminet_runtime.publish import write_whole
 from aminet_train.model import DeployableModel, LateFusionModel

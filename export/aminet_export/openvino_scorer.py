@@ -10,6 +10,7 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
+from aminet_runtime.engines.openvino_cut import FEATURES, cut
 from aminet_runtime.engines.openvino_import import shared_core
 from aminet_runtime.threads import available_threads
 
@@ -31,27 +32,67 @@ def openvino_scorer(
     """
     threads = available_threads()
     compiled = compile_like_runtime(model, shape, threads=threads)
-    queue = ov.AsyncInferQueue(compiled, threads)
+    run = _in_order(compiled, threads, PROBABILITIES)
+    return lambda slices: np.stack(run(slices))
 
-    def score(slices: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
-        answers: dict[int, NDArray[np.float32]] = {}
 
-        def keep(request: ov.InferRequest, number: int) -> None:
-            answers[number] = request.get_tensor(PROBABILITIES).data[0].copy()
+def fused_scorer(
+    model: ov.Model, shape: tuple[int, int, int, int]
+) -> Callable[[Iterable[NDArray[np.float32]], NDArray[np.integer]], NDArray[np.float32]]:
+    """Score whole patients with a network that sees each slice alone, and see it once.
 
-        queue.set_callback(keep)
-        for number, part in enumerate(slices):
-            queue.start_async([part], number)
-        queue.wait_all()
-        return np.stack([answers[number] for number in sorted(answers)])
+    Args:
+        model: Float or quantised, raw HU in; it is cut as the runtime does.
+        shape: [1, C, H, W] of all slices, without neighbours.
+
+    Returns:
+        Maps slices and the numbers [Z, window] of each one's neighbours to probabilities [Z, 15].
+    """
+    threads = available_threads()
+    alone, together = cut(model, channels=shape[1])
+    length = together.inputs[0].get_partial_shape()[1].get_length()
+    look = _in_order(compile_like_runtime(alone, shape, threads=threads), threads, FEATURES)
+    answers: dict[int, _InOrder] = {}
+
+    def score(
+        slices: Iterable[NDArray[np.float32]], windows: NDArray[np.integer]
+    ) -> NDArray[np.float32]:
+        features = np.stack(look(slices))
+        size = windows.shape[1]
+        if size not in answers:
+            compiled = compile_like_runtime(together, (size, length), threads=threads)
+            answers[size] = _in_order(compiled, threads, PROBABILITIES)
+        return np.stack(answers[size](features[window] for window in windows))
 
     return score
 
 
+_InOrder = Callable[[Iterable[NDArray[np.float32]]], list[NDArray[np.float32]]]
+
+
+def _in_order(compiled: ov.CompiledModel, threads: int, output: str) -> _InOrder:
+    """Run inputs on all threads, and return the first row of an output of each, in their order."""
+    queue = ov.AsyncInferQueue(compiled, threads)
+
+    def run(inputs: Iterable[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        answers: dict[int, NDArray[np.float32]] = {}
+
+        def keep(request: ov.InferRequest, number: int) -> None:
+            answers[number] = request.get_tensor(output).data[0].copy()
+
+        queue.set_callback(keep)
+        for number, part in enumerate(inputs):
+            queue.start_async([part], number)
+        queue.wait_all()
+        return [answers[number] for number in sorted(answers)]
+
+    return run
+
+
 def compile_like_runtime(
-    model: ov.Model, shape: tuple[int, int, int, int], *, threads: int
+    model: ov.Model, shape: tuple[int, ...], *, threads: int
 ) -> ov.CompiledModel:
-    """Compile for slices of one shape; as many of them can be under way as there are threads."""
+    """Compile for inputs of one shape; as many of them can be under way as there are threads."""
     static = model.clone()
     static.reshape(list(shape))
     hints = {

@@ -36,7 +36,9 @@ def network_input(model: ov.Model, shape: tuple[int, int, int, int]) -> NetworkI
 
     def run(slices_hu: NDArray[np.float32]) -> NDArray[np.float32]:
         answers = request.infer([slices_hu])
-        return np.concatenate([answers[place] for place in range(len(resizes))], axis=1)
+        views = np.concatenate([answers[place] for place in range(len(resizes))], axis=1)
+        # slices that are seen alone come one after the other: for each view, low to high
+        return views.swapaxes(0, 1).reshape(1, -1, *views.shape[2:])
 
     return run
 

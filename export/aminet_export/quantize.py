@@ -11,8 +11,10 @@ import openvino as ov
 
 from aminet_export.calibration import CalibrationSlice, calibration_hu
 from aminet_export.graph_parts import activation_products, answer_nodes, preprocessing_nodes
+from aminet_export.late_fusion import with_other_part
 from aminet_export.layers import FAKE_QUANTIZE, quantised_layers
 from aminet_export.resizing import front_resizes
+from aminet_runtime.engines.openvino_cut import cut, has_cut
 from aminet_runtime.errors import InternalError, UsageError
 from aminet_train.preprocessing import Preprocessing
 
@@ -33,7 +35,8 @@ def quantize(
     without VNNI: with it, AVX2 and VNNI machines agree. It does nothing for products of two
     activations, which have no weights and made CPUs differ: those of attention stay float. Window
     and resize are kept out for the same reason; and so is the pooling of the answer, which NNCF
-    would round to an eighth of a log-odds or worse.
+    would round to an eighth of a log-odds or worse. Where slices are seen alone, what compares them
+    stays float: it is small.
 
     Args:
         model: Float model, raw HU in.
@@ -46,6 +49,19 @@ def quantize(
         InputDamaged: A slice holds values that are not finite.
         InternalError: A quantiser stands in front of the resize in spite of all.
     """
+    if not has_cut(model):
+        return _quantize(model, calibration, preprocessing, float_layers)
+    alone = cut(model, channels=len(preprocessing.config.channels)).alone
+    without_neighbours = Preprocessing(preprocessing.config)
+    return with_other_part(model, _quantize(alone, calibration, without_neighbours, float_layers))
+
+
+def _quantize(
+    model: ov.Model,
+    calibration: Sequence[CalibrationSlice],
+    preprocessing: Preprocessing,
+    float_layers: Sequence[str],
+) -> ov.Model:
     nncf.set_log_level(logging.ERROR)
     with contextlib.redirect_stdout(io.StringIO()):  # where NNCF draws its bars
         quantised = nncf.quantize(

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from aminet_export.engines import Scorer
+from aminet_export.engines import FusedScorer, Scorer
 from aminet_export.slices import CachedSlices, FolderSlice
 from aminet_export.steps import OnProgress
 from aminet_runtime.regions import REGION_COUNT
 from aminet_train.cohort.prepared_patient import PreparedPatient
+from aminet_train.slice_window import SliceWindow
 
 
 def score_cached(
@@ -24,6 +25,31 @@ def score_cached(
     scores = []
     for done, patient in enumerate(patients, start=1):
         scores.append(scorer(shown.all_slices_hu(patient)))
+        on_progress(done, len(patients))
+    return scores
+
+
+def score_fused(
+    scorer: FusedScorer,
+    patients: Sequence[PreparedPatient],
+    shown: CachedSlices,
+    window: SliceWindow,
+    *,
+    on_progress: OnProgress = lambda _done, _total: None,
+) -> list[NDArray[np.float32]]:
+    """Score prepared patients as `score_cached`, with a network that sees each slice alone.
+
+    Args:
+        scorer: Maps slices and the numbers of each one's neighbours to probabilities.
+        patients: With the images of all slices.
+        shown: How slices are shown, without neighbours.
+        window: Which neighbours those are.
+        on_progress: Called with patients done and their number.
+    """
+    scores = []
+    for done, patient in enumerate(patients, start=1):
+        numbers = np.arange(patient.slice_count, dtype=np.int32)
+        scores.append(scorer(shown.all_slices_hu(patient), patient.neighbours(numbers, window)))
         on_progress(done, len(patients))
     return scores
 

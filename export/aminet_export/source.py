@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from aminet_export.accuracy import Labels, Scores
 from aminet_export.engines import Scorer
-from aminet_export.openvino_scorer import openvino_scorer
-from aminet_export.scoring import score_cached
+from aminet_export.openvino_scorer import fused_scorer, openvino_scorer
+from aminet_export.scoring import score_cached, score_fused
 from aminet_export.slices import CachedImages, CachedSlices, FolderSlice, folder_slices
 from aminet_export.spiral_slices import DrawnMaxima, require_fitted_on
 from aminet_export.steps import OnProgress
@@ -20,6 +20,7 @@ from aminet_runtime.errors import (
     InputInconsistent,
     InputMissing,
     ModelIncompatible,
+    UsageError,
 )
 from aminet_train.checkpoint import CheckpointInfo, load_model
 from aminet_train.cohort.patients import PatientsBySplit, gather_patients, held_out_among
@@ -33,6 +34,7 @@ from aminet_train.thresholds import ChosenRule, choose_rule
 
 CASE_DATA = 22
 CASE_LEAKING = 23
+CASE_SEVERAL_WINDOWS = 29
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class Source:
         model: The whole model in torch; it takes a plane for each window of a channel.
         patients: By split; none is empty.
         shown: How these patients are shown to the engines.
+        slices_alone: The same without neighbours, for a network that sees each slice alone.
         prepared: What their cohort was prepared with.
         on_progress: Called with patients done and their number.
     """
@@ -54,6 +57,7 @@ class Source:
     shown: CachedSlices
     prepared: PreprocessingConfig
     on_progress: OnProgress
+    slices_alone: CachedSlices | None = None
 
     @property
     def is_spiral(self) -> bool:
@@ -91,6 +95,12 @@ class Source:
 
     def score(self, model: ov.Model, split: Split) -> Scores:
         """Score all slices of a split in OpenVINO, as the runtime would."""
+        if self.slices_alone is not None:
+            shown, window = self.slices_alone, self.info.window
+            scorer = fused_scorer(model, shown.shape)
+            return score_fused(
+                scorer, self.patients[split], shown, window, on_progress=self.on_progress
+            )
         return self.score_patients(openvino_scorer(model, self.cached_shape), self.patients[split])
 
     def score_patients(
@@ -148,7 +158,8 @@ def load_source(checkpoint: Path, data: tuple[Path, ...], *, on_progress: OnProg
         _require_all_slices(patients)
     _require_unseen(info, patients)
     shown = _shown(info, model)
-    return Source(info, model, patients, shown, cohort.preprocessing, on_progress)
+    alone = _shown_alone(info) if info.window.late_fusion else None
+    return Source(info, model, patients, shown, cohort.preprocessing, on_progress, alone)
 
 
 def each_once(data: Sequence[Path]) -> tuple[Path, ...]:
@@ -183,6 +194,21 @@ def _shown(info: CheckpointInfo, model: DeployableModel) -> CachedSlices:
         return DrawnMaxima()
     planes = info.preprocessing.views * info.window.size
     return CachedImages(model.preprocessing, planes)
+
+
+def _shown_alone(info: CheckpointInfo) -> CachedSlices:
+    """Show slices without their neighbours.
+
+    Raises:
+        UsageError: A channel has several windows, whose planes could not be shared by slices.
+    """
+    if not info.preprocessing.has_one_view_each:
+        raise UsageError(
+            "late fusion of channels with several HU windows is not exported",
+            case=CASE_SEVERAL_WINDOWS,
+            hint="prepare and train with one window for each channel",
+        )
+    return CachedImages(Preprocessing(info.preprocessing), info.preprocessing.views)
 
 
 def _require_exportable(info: CheckpointInfo, cohort: PreparedCohort) -> None:

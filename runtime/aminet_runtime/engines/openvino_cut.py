@@ -33,7 +33,7 @@ class Parts(NamedTuple):
 
 def has_cut(model: "openvino.Model") -> bool:
     """Tell whether a graph bears either of the names that it may be cut at."""
-    return any(_tensor(model, name) is not None for name in _CUT_RANKS)
+    return any(tensor_named(model, name) is not None for name in _CUT_RANKS)
 
 
 def cut(model: "openvino.Model", *, channels: int) -> Parts:
@@ -47,7 +47,7 @@ def cut(model: "openvino.Model", *, channels: int) -> Parts:
         ValueError: One of the two tensors is not there, or is not what the names promise.
     """
     for name, rank in _CUT_RANKS.items():
-        tensor = _tensor(model, name)
+        tensor = tensor_named(model, name)
         shape = None if tensor is None else tensor.get_partial_shape()
         if shape is None or shape.rank.is_dynamic or len(shape) != rank or shape[1].is_dynamic:
             raise ValueError(f"no tensor {name} of {rank} dimensions, the second one fixed")
@@ -61,7 +61,7 @@ def _above(model: "openvino.Model") -> "openvino.Model":
     import openvino  # noqa: PLC0415 - whoever holds a model has imported it with its telemetry off
 
     slices = _open(model, SLICES_ALONE)
-    features = _tensor(model, FEATURES)
+    features = tensor_named(model, FEATURES)
     part = openvino.Model([features], [slices], "alone")
     part.inputs[0].get_tensor().set_names({INPUT})
     return part
@@ -81,7 +81,7 @@ def _open(model: "openvino.Model", name: str) -> "openvino.op.Parameter":
     """Let what is computed from a tensor be computed from an input in its place."""
     import openvino  # noqa: PLC0415 - as above
 
-    tensor = _tensor(model, name)
+    tensor = tensor_named(model, name)
     assert tensor is not None  # noqa: S101 - see `cut`
     shape = openvino.PartialShape([-1] * len(tensor.get_partial_shape()))
     shape[1] = tensor.get_partial_shape()[1]
@@ -91,6 +91,7 @@ def _open(model: "openvino.Model", name: str) -> "openvino.op.Parameter":
     return given
 
 
-def _tensor(model: "openvino.Model", name: str) -> "openvino.Output | None":
+def tensor_named(model: "openvino.Model", name: str) -> "openvino.Output | None":
+    """Find a tensor of a graph by its name."""
     outputs = (output for node in model.get_ordered_ops() for output in node.outputs())
     return next((output for output in outputs if name in output.get_names()), None)
