@@ -22,6 +22,7 @@ from aminet_train.cohort.prepared_patient import PreparedPatient
 from aminet_train.fitting.batches import EpochBatches, Share
 from aminet_train.fitting.config import TrainConfig
 from aminet_train.fitting.dataset import SliceDataset
+from aminet_train.fitting.heap import keep_freed_memory
 from aminet_train.fitting.learner import Learner
 from aminet_train.fitting.processes import launch
 from aminet_train.fitting.progress import Progress, TrainingObserver
@@ -96,6 +97,7 @@ class TrainingRun:
         self._config, self._data, self._folder = config, data, folder
         self._manners = manners
         self._saved_at = time.monotonic()
+        keep_freed_memory()
         self._fabric = launch(config)
         self._batches = EpochBatches(
             data.training, config, Share(self._fabric.global_rank, self._fabric.world_size)
