@@ -66,8 +66,8 @@ function parseMetadata(bytes) {
   const otherHost = "use aminet-run, or another bundle";
   if (metadata.schema !== "aminet.bundle/1")
     throw new HostError(MODEL_INCOMPATIBLE, `schema ${metadata.schema} is not known`, otherHost);
-  if (metadata.input.window !== 1)
-    throw new HostError(MODEL_INCOMPATIBLE, "windows of slices are not run here", otherHost);
+  if (![1, 3, 5].includes(metadata.input.window))
+    throw new HostError(MODEL_INCOMPATIBLE, "its window of slices is not known", otherHost);
   if (metadata.input.channels.some((channel) => !(channel in STEMS)))
     throw new HostError(MODEL_INCOMPATIBLE, "it reads channels that are not read here", otherHost);
   return metadata;

@@ -4,6 +4,7 @@
 import { findRegions } from "./decision.mjs";
 import { HostError, MODEL_INVALID } from "./errors.mjs";
 import { walk } from "./patient.mjs";
+import { inWindows, windowStep } from "./slice_window.mjs";
 
 const FLOAT_TWIN = {
   code: "W2202",
@@ -34,15 +35,18 @@ export function makeInfer(ort, session) {
  * @param {{metadata, infer, engine: string}} host an opened bundle; `engine` is name and version
  * @param scan of openScan
  * @param {string} patient what the patient is called in the result
- * @param onSlice sees { z, planes, probabilities, evidence, done, total } of each slice; the arrays
- *     are filled again for the next one
+ * @param onSlice sees { z, planes, probabilities, evidence, done, total } of each slice; the planes
+ *     [C x window, H, W] are filled again for the next one
  */
 export async function runPatient(host, scan, patient, onSlice = () => {}) {
   const { phases, width, height, depth } = scan;
+  const { input } = host.metadata;
+  const channels = phases.length;
+  const step = windowStep(input, scan.spacingMm[2]);
   const scores = new Array(depth);
   let done = 0;
-  for await (const { z, planes } of walk(scan)) {
-    const answer = await host.infer(planes, [phases.length, height, width]);
+  for await (const { z, planes } of inWindows(walk(scan), { channels, window: input.window, step })) {
+    const answer = await host.infer(planes, [channels * input.window, height, width]);
     scores[z] = answer.probabilities;
     done += 1;
     onSlice({ z, planes, ...answer, done, total: depth });

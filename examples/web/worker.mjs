@@ -37,7 +37,9 @@ const ANSWERS = {
     const small = new SmallScan(scan);
     const evidence = new EvidenceVolumes(scan);
     const result = await runPatient(host, scan, patient, (slice) => {
-      const hu = slice.planes.subarray(0, scan.width * scan.height); // of the first phase
+      const size = scan.width * scan.height;
+      const middle = (host.metadata.input.window - 1) / 2; // of the window of the first phase
+      const hu = slice.planes.subarray(middle * size, (middle + 1) * size);
       keeper.see(slice, hu);
       small.add(slice.z, hu);
       evidence.add(slice.z, slice.evidence);

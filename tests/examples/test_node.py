@@ -38,8 +38,9 @@ def patient(tmp_path) -> Path:
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
-def test_it_decides_as_python_does(build_bundle, patient, orientation):
-    bundle = build_bundle(with_onnx=True, thresholds=(None, *[0.2] * 14))
+@pytest.mark.parametrize("window", [{}, {"window": 3}, {"window": 5, "window_spacing_mm": 7.5}])
+def test_it_decides_as_python_does(build_bundle, patient, orientation, window):
+    bundle = build_bundle(with_onnx=True, thresholds=(None, *[0.2] * 14), **window)
     write_head(patient / "CTA2regA.nii.gz", make_head(0), orientation=orientation)
     answered = json.loads(run_host(bundle, patient).stdout)
     with Session.open(bundle, threads=1, engine=EngineName.ONNXRUNTIME) as session:
