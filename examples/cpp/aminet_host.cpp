@@ -12,7 +12,7 @@
 // takes raw HU. What this file must get right is trust (hashes before parsing), orientation, scaling
 // and the rule. Thresholds, labels and channels come from the network file, so no JSON is parsed.
 //
-// Left out, and refused where it matters: NIfTI-2 and big-endian files, windows of several slices,
+// Left out, and refused where it matters: NIfTI-2 and big-endian files, slices side by side,
 // ensembles, the SPIRAL map. Not checked at all: whether the scan shows a head in HU,
 // which aminet-run does (aminet_runtime.scan_check). A product must check it.
 
@@ -167,6 +167,8 @@ struct Metadata {
     std::vector<std::string> channels, names;
     std::vector<std::optional<double>> thresholds;  // none: this region is not assessed
     size_t min_consecutive_slices = 1;
+    size_t window = 1;                        // slices that one answer looks at
+    std::optional<double> window_spacing_mm;  // none: neighbours are the next slices
 };
 
 std::vector<std::string> split(std::string text, const std::string& separators) {
@@ -190,6 +192,11 @@ Metadata read_metadata(const ov::Model& model, const std::string& id) {
     metadata.precision = model.has_rt_info("nncf", "quantization") ? "int8" : "fp32";
     metadata.channels = split(text("aminet_info", "channels"), " ,");
     metadata.min_consecutive_slices = std::stoul(text("aminet_info", "min_consecutive_slices"));
+    if (model.has_rt_info("aminet_info", "window")) {
+        metadata.window = std::stoul(text("aminet_info", "window"));
+        if (const auto mm = text("aminet_info", "window_spacing_mm"); mm != "null")
+            metadata.window_spacing_mm = std::stod(mm);
+    }
     for (auto& label : split(text("model_info", "labels"), " ")) {
         std::replace(label.begin(), label.end(), '_', ' ');  // labels may not hold spaces
         metadata.names.push_back(label);
@@ -202,6 +209,41 @@ Metadata read_metadata(const ov::Model& model, const std::string& id) {
         metadata.min_consecutive_slices < 1)
         throw Failure{kModelInvalid, "labels and thresholds of the network do not fit together"};
     return metadata;
+}
+
+// A network of late fusion is cut in two where docs/bundle.md says: what sees a slice alone, and what
+// answers for the features of a window.
+const char* const kAlone = "slices_alone";
+const char* const kFeatures = "features";
+
+ov::Output<ov::Node> tensor_named(const ov::Model& model, const std::string& name) {
+    for (const auto& node : model.get_ordered_ops())
+        for (const auto& output : node->outputs())
+            if (output.get_names().count(name)) return output;
+    return {};
+}
+
+// Let what is computed from a tensor be computed from an input in its place.
+std::shared_ptr<ov::op::v0::Parameter> opened(const ov::Model& model, const std::string& name) {
+    const auto tensor = tensor_named(model, name);
+    auto shape = ov::PartialShape::dynamic(tensor.get_partial_shape().rank());
+    shape[1] = tensor.get_partial_shape()[1];
+    const auto given = std::make_shared<ov::op::v0::Parameter>(tensor.get_element_type(), shape);
+    for (auto target : tensor.get_target_inputs()) target.replace_source_output(given);
+    return given;
+}
+
+struct Parts {
+    std::shared_ptr<ov::Model> alone, together;
+};
+
+Parts cut(const ov::Model& model) {
+    const auto above = model.clone(), below = model.clone();
+    const auto slices = opened(*above, kAlone);
+    const auto seen = std::make_shared<ov::op::v0::Result>(tensor_named(*above, kFeatures));
+    const auto features = opened(*below, kFeatures);
+    return {std::make_shared<ov::Model>(ov::ResultVector{seen}, ov::ParameterVector{slices}),
+            std::make_shared<ov::Model>(below->get_results(), ov::ParameterVector{features})};
 }
 
 // A verified bundle, and its network compiled for one slice size.
@@ -220,42 +262,77 @@ public:
         for (const auto& channel : metadata_.channels)
             if (!kStems.count(channel))
                 throw Failure{kModelIncompatible, "channel " + channel + " is not read here"};
-        if (planes != metadata_.channels.size())
-            throw Failure{kModelIncompatible, "the network looks at windows of several slices"};
+        sees_alone_ = tensor_named(*model_, kAlone).get_node() && tensor_named(*model_, kFeatures).get_node();
+        if (planes != metadata_.channels.size() * metadata_.window)
+            throw Failure{kModelInvalid, "the network and its window of slices do not fit together"};
+        if (metadata_.window > 1 && !sees_alone_)
+            throw Failure{kModelIncompatible, "the network looks at slices side by side"};
     }
 
     const Metadata& metadata() const { return metadata_; }
 
+    // Compile for slices of one size; a network that sees each slice alone in two parts.
     void compile(size_t height, size_t width) {
-        model_->reshape({{"slices", ov::PartialShape{1, int64_t(metadata_.channels.size()),
-                                                     int64_t(height), int64_t(width)}}});
-        // f32 keeps machines with bfloat16 units from answering otherwise
-        compiled_ = core_.compile_model(model_, "CPU",
-                                        ov::hint::performance_mode(ov::hint::PerformanceMode::LATENCY),
-                                        ov::num_streams(1), ov::inference_num_threads(1),
-                                        ov::hint::inference_precision(ov::element::f32),
-                                        ov::hint::enable_cpu_pinning(false));
-        request_ = compiled_.create_infer_request();
-        input_ = request_.get_tensor("slices");
+        const auto shape = ov::PartialShape{1, int64_t(metadata_.channels.size()), int64_t(height),
+                                            int64_t(width)};
+        if (!sees_alone_) {
+            answering_ = request_for(model_, shape);
+            input_ = answering_.get_input_tensor();
+            return;
+        }
+        const Parts parts = cut(*model_);
+        looking_ = request_for(parts.alone, shape);
+        input_ = looking_.get_input_tensor();
+        const auto length = int64_t(looking_.get_output_tensor().get_size());
+        answering_ = request_for(parts.together, ov::PartialShape{int64_t(metadata_.window), length});
     }
 
     float* input_hu() { return input_.data<float>(); }  // [C, H, W]
     size_t input_count() const { return input_.get_size(); }
+    bool sees_alone() const { return sees_alone_; }
 
+    // The features of the slice in the input.
+    std::vector<float> look() {
+        looking_.infer();
+        return values_of(looking_.get_output_tensor());
+    }
+
+    // Show the features of a slice, as that of a place in the window, lowest first.
+    void show(size_t place, const std::vector<float>& features) {
+        std::copy(features.begin(), features.end(),
+                  answering_.get_input_tensor().data<float>() + place * features.size());
+    }
+
+    // Answer for the slice in the input, or for the features that are shown.
     std::vector<float> infer() {
-        request_.infer();
-        const ov::Tensor output = request_.get_tensor("probabilities");
-        const float* first = output.data<const float>();
-        return {first, first + output.get_size()};
+        answering_.infer();
+        return values_of(answering_.get_tensor("probabilities"));
     }
 
 private:
+    static std::vector<float> values_of(const ov::Tensor& tensor) {
+        const float* first = tensor.data<const float>();
+        return {first, first + tensor.get_size()};
+    }
+
+    ov::InferRequest request_for(const std::shared_ptr<ov::Model>& model, const ov::PartialShape& shape) {
+        model->reshape(shape);
+        // f32 keeps machines with bfloat16 units from answering otherwise
+        return core_
+            .compile_model(model, "CPU",
+                           ov::hint::performance_mode(ov::hint::PerformanceMode::LATENCY),
+                           ov::num_streams(1), ov::inference_num_threads(1),
+                           ov::hint::inference_precision(ov::element::f32),
+                           ov::hint::enable_cpu_pinning(false))
+            .create_infer_request();
+    }
+
     Bytes weights_;
     ov::Core core_;
     std::shared_ptr<ov::Model> model_;
     Metadata metadata_;
-    ov::CompiledModel compiled_;
-    ov::InferRequest request_;
+    bool sees_alone_ = false;
+    ov::InferRequest looking_, answering_;
     ov::Tensor input_;
 };
 
@@ -543,12 +620,19 @@ void require_regions(const float* values, size_t count) {
     if (!are_regions) throw Failure{kInconsistent, "the atlas holds values that are no regions"};
 }
 
+// How many slices apart the neighbours of a window are; halves to even, as all hosts round.
+size_t step_of(const Metadata& metadata, double slice_spacing_mm) {
+    if (!metadata.window_spacing_mm) return 1;
+    return size_t(std::max(1.0, std::nearbyint(*metadata.window_spacing_mm / slice_spacing_mm)));
+}
+
 Scores score_patient(Network& network, std::vector<std::unique_ptr<Volume>>& volumes) {
-    const auto [depth, height, width] = volumes[0]->shape();
+    const auto shape = volumes[0]->shape();
+    const size_t depth = shape[0], height = shape[1], width = shape[2];
     const bool upward = volumes[0]->runs_upward();
     bool can_stream = true;
     for (const auto& volume : volumes) {
-        if (volume->shape() != volumes[0]->shape())
+        if (volume->shape() != shape)
             throw Failure{kInconsistent, "the phases have different sizes"};
         can_stream = can_stream && volume->is_axial() && volume->runs_upward() == upward;
     }
@@ -556,8 +640,23 @@ Scores score_patient(Network& network, std::vector<std::unique_ptr<Volume>>& vol
         for (const auto& volume : volumes) volume->hold();
     network.compile(height, width);
     Scores scores(depth);
-    for (size_t step = 0; step < depth; ++step) {
-        const size_t z = can_stream && !upward ? depth - 1 - step : step;
+    const size_t step = step_of(network.metadata(), volumes[0]->spacing_mm(2));
+    const size_t half = network.metadata().window / 2, reach = half * step;
+    std::vector<std::vector<float>> ring(2 * reach + 1);  // features, by position
+    const auto slice_at = [&](size_t position) {
+        return can_stream && !upward ? depth - 1 - position : position;
+    };
+    const auto answer = [&](size_t centre) {
+        for (size_t k = 0; k < network.metadata().window; ++k) {
+            const auto wanted = int64_t(centre) + (int64_t(k) - int64_t(half)) * int64_t(step);
+            const auto position = size_t(std::clamp<int64_t>(wanted, 0, int64_t(depth) - 1));
+            const bool upside_down = slice_at(0) > slice_at(depth - 1);
+            network.show(upside_down ? 2 * half - k : k, ring[position % ring.size()]);
+        }
+        scores[slice_at(centre)] = network.infer();
+    };
+    for (size_t position = 0; position < depth; ++position) {
+        const size_t z = slice_at(position);
         for (size_t channel = 0; channel < volumes.size(); ++channel)
             volumes[channel]->write_hu(z, network.input_hu() + channel * height * width);
         const float* hu = network.input_hu();
@@ -566,8 +665,15 @@ Scores score_patient(Network& network, std::vector<std::unique_ptr<Volume>>& vol
         for (size_t channel = 0; channel < volumes.size(); ++channel)
             if (network.metadata().channels[channel] == kAtlas)
                 require_regions(hu + channel * height * width, height * width);
-        scores[z] = network.infer();
+        if (!network.sees_alone()) {
+            scores[z] = network.infer();
+            continue;
+        }
+        ring[position % ring.size()] = network.look();
+        if (position >= reach) answer(position - reach);
     }
+    if (network.sees_alone())
+        for (size_t centre = depth - std::min(reach, depth); centre < depth; ++centre) answer(centre);
     return scores;
 }
 
@@ -622,8 +728,15 @@ std::vector<float> read_floats(const fs::path& path) {
 void run_planes(Network& network, const fs::path& path, size_t height, size_t width) {
     const std::vector<float> values = read_floats(path);
     network.compile(height, width);
-    if (values.size() != network.input_count()) throw Failure{kUsage, "the file has another shape"};
-    std::copy(values.begin(), values.end(), network.input_hu());
+    const size_t window = network.metadata().window, plane = height * width;
+    if (values.size() != network.input_count() * window)
+        throw Failure{kUsage, "the file has another shape"};
+    for (size_t place = 0; place < window; ++place) {
+        for (size_t channel = 0; channel < network.metadata().channels.size(); ++channel)
+            std::copy_n(&values[(channel * window + place) * plane], plane,
+                        network.input_hu() + channel * plane);
+        if (network.sees_alone()) network.show(place, network.look());
+    }
     std::cout << row_json(network.infer()) << "\n";
 }
 

@@ -95,6 +95,8 @@ def _aminet_info(contents: BundleContents) -> dict[str, str]:
         "window_hu": json.dumps(preprocessing.window_hu),
         "thresholds": json.dumps(contents.rule.patient_thresholds),
         "min_consecutive_slices": str(contents.rule.min_consecutive_slices),
+        "window": str(contents.info.window.size),
+        "window_spacing_mm": json.dumps(contents.info.window.spacing_mm),
         "disclaimer": DISCLAIMER,
     }
 

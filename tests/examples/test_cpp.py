@@ -7,12 +7,15 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import openvino
 import pytest
 
 from aminet_benchmarks.conformance.check import check_answers
+from aminet_benchmarks.conformance.head import ORIENTATIONS, make_head, write_head
 from aminet_runtime import Session
-from aminet_runtime.bundle import default_bundle_path
+from aminet_runtime.bundle import default_bundle_path, model_id, write_checksums
+from aminet_runtime.engines.openvino_import import shared_core
 
 SOURCE = Path(__file__).parents[2] / "examples" / "cpp"
 CMAKE_FILES = Path(openvino.__file__).parent / "cmake"
@@ -58,6 +61,48 @@ def test_it_answers_as_python_does_to_the_last_bit(host, kit):
         assert answered[key] == expected[key]
     assert answered["model"]["id"] == expected["model"]["id"]
     assert answered["input"]["shape"] == expected["input"]["shape"]
+
+
+@pytest.fixture(scope="module")
+def late_bundle(build_bundle, tmp_path_factory) -> Path:
+    """A bundle that sees each slice alone, with the keys in its network that the host reads."""
+    whole = build_bundle(window=3, window_spacing_mm=7.5, late_fusion=True)
+    folder = shutil.copytree(whole, tmp_path_factory.mktemp("late") / "bundle")
+    model = shared_core().read_model(folder / "model.xml")
+    keys = {
+        "approach": "simple_cnn",
+        "disclaimer": "Tests.",
+        "channels": "cta2",
+        "min_consecutive_slices": "2",
+        "window": "3",
+        "window_spacing_mm": "7.5",
+        "thresholds": json.dumps([0.2] * 15),
+    }
+    for key, value in keys.items():
+        model.set_rt_info(value, ["aminet_info", key])
+    model.set_rt_info(" ".join(f"r{number}" for number in range(15)), ["model_info", "labels"])
+    openvino.save_model(model, folder / "model2.xml", compress_to_fp16=False)
+    for kind in ("xml", "bin"):
+        (folder / f"model2.{kind}").replace(folder / f"model.{kind}")
+    metadata = json.loads((folder / "metadata.json").read_bytes())
+    metadata["id"] = model_id(*((folder / f"model.{kind}").read_bytes() for kind in ("xml", "bin")))
+    (folder / "metadata.json").write_text(json.dumps(metadata))
+    write_checksums(folder)
+    return folder
+
+
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+def test_it_compares_neighbours_as_python_does(host, late_bundle, tmp_path, orientation):
+    (tmp_path / "379").mkdir()
+    path = tmp_path / "379" / "CTA2regA.nii.gz"
+    write_head(path, make_head(0), orientation=orientation)
+    done = call(host, late_bundle, tmp_path / "379")
+    assert done.returncode == 0, done.stderr
+    scores = np.array(json.loads(done.stdout)["slices"]["probabilities"], np.float32)
+    with Session.open(late_bundle, threads=1) as session:
+        expected = session.run(tmp_path / "379").scores
+    np.testing.assert_array_equal(scores, expected)
+    assert np.ptp(expected) > 0.05
 
 
 def test_a_changed_network_is_not_run(host, kit, tmp_path):
