@@ -33,7 +33,8 @@ class Parts(NamedTuple):
 
 def has_cut(model: "openvino.Model") -> bool:
     """Tell whether a graph bears either of the names that it may be cut at."""
-    return any(tensor_named(model, name) is not None for name in _CUT_RANKS)
+    outputs = (output for node in model.get_ordered_ops() for output in node.outputs())
+    return any(not output.get_names().isdisjoint(_CUT_RANKS) for output in outputs)
 
 
 def cut(model: "openvino.Model", *, channels: int) -> Parts:
