@@ -10,7 +10,7 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
-from aminet_runtime.engines.openvino_cut import FEATURES, cut
+from aminet_runtime.engines.openvino_cut import FEATURES, SLICES_ALONE, cut, tensor_named
 from aminet_runtime.engines.openvino_import import shared_core
 from aminet_runtime.threads import available_threads
 
@@ -24,12 +24,16 @@ def openvino_scorer(
     """Score with the runtime's settings: static shape, float32 hint, one thread an inference.
 
     As many slices are under way as there are cores, each on one of them; the figures are those of
-    the runtime on one core.
+    the runtime on one core. A graph of two parts is cut as in the runtime: the whole would round
+    elsewhere.
 
     Args:
         model: Float or quantised, raw HU in.
         shape: [1, C, H, W] of all slices.
     """
+    slices_alone = tensor_named(model, SLICES_ALONE)
+    if slices_alone is not None:
+        return _window_scorer(model, shape, slices_alone.get_partial_shape()[1].get_length())
     threads = available_threads()
     compiled = compile_like_runtime(model, shape, threads=threads)
     run = _in_order(compiled, threads, PROBABILITIES)
@@ -65,6 +69,24 @@ def fused_scorer(
         return np.stack(answers[size](features[window] for window in windows))
 
     return score
+
+
+def _window_scorer(
+    model: ov.Model, shape: tuple[int, int, int, int], channels: int
+) -> Callable[[Iterable[NDArray[np.float32]]], NDArray[np.float32]]:
+    """Score windows of planes with a network that sees each slice alone."""
+    _one, planes, height, width = shape
+    window = planes // channels
+    score = fused_scorer(model, (1, channels, height, width))
+
+    def score_windows(slices: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
+        answers = []
+        for part in slices:
+            apart = (np.ascontiguousarray(part[:, place::window]) for place in range(window))
+            answers.append(score(apart, np.arange(window)[np.newaxis]))
+        return np.concatenate(answers)
+
+    return score_windows
 
 
 _InOrder = Callable[[Iterable[NDArray[np.float32]]], list[NDArray[np.float32]]]

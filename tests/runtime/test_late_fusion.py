@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from aminet_runtime.bundle import Bundle
+from aminet_runtime.doctor import REPEATS, _seconds_per_pass
 from aminet_runtime.engines.openvino import OpenVinoEngine, OpenVinoNetwork, OpenVinoParts
 from aminet_runtime.engines.openvino_cut import FEATURES, SLICES_ALONE, cut, has_cut
 from aminet_runtime.engines.openvino_import import import_openvino, shared_core
@@ -163,3 +164,19 @@ def replaced(bundle, folder):
     """Return a bundle with the network of another folder."""
     xml, weights = ((folder / name).read_bytes() for name in ("model.xml", "model.bin"))
     return replace(bundle, model_xml=xml, model_bin=weights)
+
+
+def test_doctor_counts_one_look_a_slice(bundles, monkeypatch):
+    calls = {"look": 0, "infer": 0}
+    for name in calls:
+        called = getattr(OpenVinoParts, name)
+
+        def counted(self, name=name, called=called):
+            calls[name] += 1
+            return called(self)
+
+        monkeypatch.setattr(OpenVinoParts, name, counted)
+    with Session.open(bundles[0], threads=1) as session:
+        _seconds_per_pass(session)
+    # neighbours 10 mm apart are 16 slices away, and two of them on each side
+    assert calls == {"look": 2 * 16 + 1 + REPEATS, "infer": 1 + REPEATS}
