@@ -54,19 +54,17 @@ def fused_scorer(
     """
     threads = available_threads()
     alone, together = cut(model, channels=shape[1])
-    length = together.inputs[0].get_partial_shape()[1].get_length()
+    shown = tuple(together.inputs[0].shape)
     look = _in_order(compile_like_runtime(alone, shape, threads=threads), threads, FEATURES)
-    answers: dict[int, _InOrder] = {}
+    answer = _in_order(
+        compile_like_runtime(together, shown, threads=threads), threads, PROBABILITIES
+    )
 
     def score(
         slices: Iterable[NDArray[np.float32]], windows: NDArray[np.integer]
     ) -> NDArray[np.float32]:
         features = np.stack(look(slices))
-        size = windows.shape[1]
-        if size not in answers:
-            compiled = compile_like_runtime(together, (size, length), threads=threads)
-            answers[size] = _in_order(compiled, threads, PROBABILITIES)
-        return np.stack(answers[size](features[window] for window in windows))
+        return np.stack(answer(features[window] for window in windows))
 
     return score
 

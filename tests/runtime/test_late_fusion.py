@@ -160,6 +160,12 @@ def test_a_cut_through_other_channels_is_refused(bundles, tmp_path):
         OpenVinoEngine(replaced(bundle, tmp_path), threads=1)
 
 
+def test_a_cut_without_neighbours_is_refused(build_bundle):
+    with pytest.raises(ModelInvalid, match="a window of 1 has no neighbours") as caught:
+        Session.open(build_bundle(late_fusion=True), threads=1)
+    assert caught.value.code == "E2026"
+
+
 def replaced(bundle, folder):
     """Return a bundle with the network of another folder."""
     xml, weights = ((folder / name).read_bytes() for name in ("model.xml", "model.bin"))

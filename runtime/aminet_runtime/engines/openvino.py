@@ -254,11 +254,8 @@ def _require_contract(model: "openvino.Model", *, planes: int, path: Path) -> No
 def _cut(model: "openvino.Model", bundle: Bundle) -> Parts | None:
     if not has_cut(model):
         return None
-    contract = bundle.metadata.input
     try:
-        parts = cut(model, channels=len(contract.channels))
-        length = parts.together.inputs[0].get_partial_shape()[1]
-        parts.together.reshape([contract.window, length])
+        return cut(model, channels=len(bundle.metadata.input.channels))
     except (ValueError, RuntimeError) as cause:
         raise ModelInvalid(
             f"the network cannot be cut where its names say ({_last_line(cause)})",
@@ -266,7 +263,6 @@ def _cut(model: "openvino.Model", bundle: Bundle) -> Parts | None:
             path=bundle.path / MODEL_XML,
             hint="export the bundle again",
         ) from cause
-    return parts
 
 
 def _describe(ports: "list[openvino.Output]") -> dict[str, tuple[int, int]]:

@@ -23,8 +23,8 @@ class Parts(NamedTuple):
 
     Attributes:
         alone: `slices` float32 [N, C, H, W] to `features` [N, L].
-        together: `features` float32 [window, L], low to high, to `probabilities` [1, 15] and
-            `evidence` [1, 15, h, w].
+        together: `features` float32 [window, L], low to high and of this fixed shape, to
+            `probabilities` [1, 15] and `evidence` [1, 15, h, w].
     """
 
     alone: "openvino.Model"
@@ -45,8 +45,12 @@ def cut(model: "openvino.Model", *, channels: int) -> Parts:
         channels: C of one slice.
 
     Raises:
-        ValueError: One of the two tensors is not there, or is not what the names promise.
+        ValueError: One of the two tensors is not there, or is not what the names promise, or a
+            window is one slice.
     """
+    window = model.inputs[0].get_partial_shape()[1].get_length() // channels
+    if window == 1:
+        raise ValueError("a window of 1 has no neighbours whose features could be compared")
     for name, rank in _CUT_RANKS.items():
         tensor = tensor_named(model, name)
         shape = None if tensor is None else tensor.get_partial_shape()
@@ -54,7 +58,7 @@ def cut(model: "openvino.Model", *, channels: int) -> Parts:
             raise ValueError(f"no tensor {name} of {rank} dimensions, the second one fixed")
         if name == SLICES_ALONE and shape[1].get_length() != channels:
             raise ValueError(f"{name} has {shape[1].get_length()} channels, not {channels}")
-    return Parts(_above(model.clone()), _below(model.clone()))
+    return Parts(_above(model.clone()), _below(model.clone(), window))
 
 
 def _above(model: "openvino.Model") -> "openvino.Model":
@@ -68,13 +72,14 @@ def _above(model: "openvino.Model") -> "openvino.Model":
     return part
 
 
-def _below(model: "openvino.Model") -> "openvino.Model":
+def _below(model: "openvino.Model", window: int) -> "openvino.Model":
     """Return what leads from features to the answer."""
     import openvino  # noqa: PLC0415 - as above
 
     features = _open(model, FEATURES)
     part = openvino.Model(model.get_results(), [features], "together")
     part.inputs[0].get_tensor().set_names({FEATURES})
+    part.reshape([window, part.inputs[0].get_partial_shape()[1]])
     return part
 
 
