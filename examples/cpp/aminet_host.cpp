@@ -262,7 +262,11 @@ public:
         for (const auto& channel : metadata_.channels)
             if (!kStems.count(channel))
                 throw Failure{kModelIncompatible, "channel " + channel + " is not read here"};
-        sees_alone_ = tensor_named(*model_, kAlone).get_node() && tensor_named(*model_, kFeatures).get_node();
+        const bool has_alone = tensor_named(*model_, kAlone).get_node() != nullptr;
+        const bool has_features = tensor_named(*model_, kFeatures).get_node() != nullptr;
+        sees_alone_ = has_alone && has_features;
+        if (has_alone != has_features || (sees_alone_ && metadata_.window == 1))
+            throw Failure{kModelInvalid, "the network cannot be cut where its names say"};
         if (planes != metadata_.channels.size() * metadata_.window)
             throw Failure{kModelInvalid, "the network and its window of slices do not fit together"};
         if (metadata_.window > 1 && !sees_alone_)
