@@ -22,11 +22,7 @@ def score_cached(
     on_progress: OnProgress = lambda _done, _total: None,
 ) -> list[NDArray[np.float32]]:
     """Score all slices of prepared patients; returns [Z, 15] for each, the lowest first."""
-    scores = []
-    for done, patient in enumerate(patients, start=1):
-        scores.append(scorer(shown.all_slices_hu(patient)))
-        on_progress(done, len(patients))
-    return scores
+    return _score_each(patients, lambda one: scorer(shown.all_slices_hu(one)), on_progress)
 
 
 def score_fused(
@@ -46,10 +42,22 @@ def score_fused(
         window: Which neighbours those are.
         on_progress: Called with patients done and their number.
     """
+
+    def score(patient: PreparedPatient) -> NDArray[np.float32]:
+        numbers = np.arange(patient.slice_count, dtype=np.int32)
+        return scorer(shown.all_slices_hu(patient), patient.neighbours(numbers, window))
+
+    return _score_each(patients, score, on_progress)
+
+
+def _score_each(
+    patients: Sequence[PreparedPatient],
+    score: Callable[[PreparedPatient], NDArray[np.float32]],
+    on_progress: OnProgress,
+) -> list[NDArray[np.float32]]:
     scores = []
     for done, patient in enumerate(patients, start=1):
-        numbers = np.arange(patient.slice_count, dtype=np.int32)
-        scores.append(scorer(shown.all_slices_hu(patient), patient.neighbours(numbers, window)))
+        scores.append(score(patient))
         on_progress(done, len(patients))
     return scores
 

@@ -80,17 +80,10 @@ def settled_parts(network: nn.Module) -> list[nn.Module]:
 
     That is the backbone; with late fusion it is all that looks at single slices.
     """
-    backbone = backbone_of(network)
-    if not fuses(network):
+    backbone, head = backbone_of(network), getattr(network, "head", None)
+    if not isinstance(head, AtlasHead) or head.slices == 1:
         return backbone
-    head: AtlasHead = network.head  # type: ignore[assignment]  # nn.Module is untyped
     return [*backbone, *(part for part in head.children() if part is not head.fusion)]
-
-
-def fuses(network: nn.Module) -> bool:
-    """Tell whether a network looks at slices alone and compares their features."""
-    head = getattr(network, "head", None)
-    return isinstance(head, AtlasHead) and head.slices > 1
 
 
 def head_of(config: NetworkConfig) -> Head | None:
